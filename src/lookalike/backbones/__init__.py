@@ -1,0 +1,1 @@
+"""Encoders: (B, 3, H, W) images in, (B, dim) representations out."""

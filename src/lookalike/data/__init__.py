@@ -1,0 +1,1 @@
+"""Images and labels, read from wherever they are; nothing is learnt here."""

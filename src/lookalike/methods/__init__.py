@@ -1,0 +1,1 @@
+"""Training schemes, one paper a file."""

@@ -1,0 +1,1 @@
+"""The parts that methods share: heads, gathering, normalisation."""

@@ -1,0 +1,1 @@
+"""What each paper claims, and the small experiment that shows each claim."""

@@ -1,0 +1,1 @@
+"""Views of images: what is changed about a picture so that an encoder learns what stays."""
