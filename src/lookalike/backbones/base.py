@@ -1,0 +1,26 @@
+"""What every encoder is: a module that knows the width of what it returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module):
+    """An encoder: (B, 3, H, W) images in, (B, dim) representations out.
+
+    Args:
+        dim: width of a representation.
+    """
+
+    dim: int
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    if TYPE_CHECKING:  # nn.Module calls return Any; ours return representations
+
+        def __call__(self, images: Tensor) -> Tensor:
+            """Return (B, dim) representations."""
