@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -37,6 +38,41 @@ class Step(NamedTuple):
     carry: tuple[Tensor, ...] = ()
 
 
+class Recipe(NamedTuple):
+    """How a paper trains, as far as the method knows and the data does not.
+
+    optim: name of the optimizer, a function in `training/optim.py`.
+    lr: base learning rate, before `scaling`.
+    scaling: "linear" is lr * B / 256, "square_root" is lr * sqrt(B), "none" is lr.
+    weight_decay: as the optimizer takes it.
+    warmup_epochs: epochs in which the learning rate rises to its peak.
+    method_arguments: arguments of the method that this recipe sets.
+    """
+
+    optim: str
+    lr: float
+    scaling: Literal["linear", "square_root", "none"] = "linear"
+    weight_decay: float = 0.0
+    warmup_epochs: float = 0.0
+    method_arguments: Mapping[str, object] = {}
+
+
+@runtime_checkable
+class ComparesProjections(Protocol):
+    """A method whose `forward(batch)` is `compare(project(batch.views), batch)`.
+
+    `project` sees images one by one (batch normalisation aside) and holds all parameters;
+    `compare` sees the whole batch and holds none. So a batch too large for memory can be
+    projected in parts and compared whole.
+    """
+
+    def project(self, views: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return one (B, D) projection a view."""
+
+    def compare(self, projections: tuple[Tensor, ...], batch: Batch) -> Step:
+        """Return the loss of the whole batch's projections."""
+
+
 class Method(nn.Module, ABC):
     """A training scheme around a backbone.
 
@@ -53,6 +89,12 @@ class Method(nn.Module, ABC):
 
     small_views: ClassVar[Plan] = SIMCLR_SMALL
     """The views to train on when images are small (about 96 pixels and below)."""
+
+    recipe: ClassVar[Recipe] = Recipe("sgd", lr=0.03, weight_decay=1e-4)
+    """How to train when images are large and many."""
+
+    small_recipe: ClassVar[Recipe] = Recipe("sgd", lr=0.12, weight_decay=5e-4)
+    """How to train when images are small."""
 
     needs_labels: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False

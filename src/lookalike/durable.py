@@ -1,0 +1,50 @@
+"""Writing so that a crash leaves either the old file or the new one, whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from lookalike.errors import LookalikeError
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals inside a folder survive a power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content: readers see all of the old or all of the new.
+
+    Raises:
+        LookalikeError: no space is left; the old file is untouched.
+        OSError: it cannot be written for another reason.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        if problem.errno in NO_SPACE:
+            raise no_space(path) from problem
+        raise
+    sync_folder(path.parent)
+
+
+def no_space(path: Path) -> LookalikeError:
+    """Return the one line that a user reads when a disk is full."""
+    return LookalikeError(
+        f"no space left to write {path}; what was saved before is intact\n"
+        "  fix: free some space, then run the same command again: it goes on from there"
+    )

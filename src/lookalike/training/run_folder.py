@@ -1,0 +1,239 @@
+"""A run's folder: what was asked, what was chosen, what came out. Reading it needs no torch."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from lookalike.durable import NO_SPACE, no_space, write_atomically
+from lookalike.errors import UsageError
+
+FORMAT = 1
+HARMLESS = frozenset({"workers", "save_every", "log_every", "processes", "device"})
+"""What may change between a run and its resumption without changing a bit of the result."""
+
+
+class Choice(NamedTuple):
+    """A setting that the user left open, what it became and why."""
+
+    name: str
+    value: Any
+    reason: str
+
+
+class Run:
+    """A run folder, read.
+
+    Args:
+        path: the folder that `lookalike train` wrote.
+
+    Raises:
+        UsageError: there is no run in this folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "run.json").is_file():
+            raise UsageError(
+                f"{self.path} is no run: it has no run.json\n"
+                "  fix: name the folder that `lookalike train SOURCE --out FOLDER` wrote"
+            )
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything in run.json."""
+        record: dict[str, Any] = json.loads((self.path / "run.json").read_text())
+        return record
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Every setting, resolved."""
+        resolved: dict[str, Any] = self.record["resolved"]
+        return resolved
+
+    @property
+    def status(self) -> str:
+        """One of running, preempted, failed, done; a killed run still says running."""
+        return str(self.record["status"])
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, oldest first."""
+        return read_lines(self.path / "metrics.jsonl")
+
+    @property
+    def evaluation(self) -> dict[str, Any] | None:
+        """The scorecard of the finished run, or none."""
+        path = self.path / "evaluation.json"
+        return json.loads(path.read_text()) if path.is_file() else None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a JSON-lines file; a last line cut short by a crash is left out."""
+    rows = []
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+    return rows
+
+
+class RunFolder:
+    """A run folder, written: one writer at a time, nothing lost by a crash.
+
+    Args:
+        path: the folder; made if it is missing.
+
+    Raises:
+        UsageError: the path is a file, holds something else, or another process trains in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+        self.metrics = path / "metrics.jsonl"
+        self.speed = path / "speed.jsonl"
+        self.record: dict[str, Any] = {}
+        self._lock: IO[str] | None = None
+
+    def open(self, *, overwrite: bool) -> bool:
+        """Take the folder for writing; return whether it already holds a run."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(
+                f"--out {self.path} is a file\n  fix: name a folder, new or of an earlier run"
+            )
+        holds_run = (self.path / "run.json").is_file()
+        if not holds_run and self.path.is_dir() and any(self._visible()):
+            raise UsageError(
+                f"--out {self.path} is not empty and holds no run; nothing in it was touched\n"
+                "  fix: name a new folder"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.path / ".lock", "w")  # held until this process ends
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as busy:
+            raise UsageError(
+                f"another process is training in {self.path}\n"
+                "  fix: wait for it, or name another --out"
+            ) from busy
+        if holds_run and overwrite:
+            for entry in list(self._visible()):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            holds_run = False
+        if holds_run:
+            self.record = Run(self.path).record
+        return holds_run
+
+    def _visible(self) -> list[Path]:
+        return [entry for entry in self.path.iterdir() if entry.name != ".lock"]
+
+    def start(self, resolved: Mapping[str, Any], choices: list[Choice], device: str) -> None:
+        """Write run.json for a new run, or for one that goes on."""
+        fresh = {
+            "format": FORMAT,
+            "lookalike": version("lookalike"),
+            "command": sys.argv,
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seconds": 0.0,
+        }
+        self.record = {
+            **fresh,
+            **self.record,
+            "status": "running",
+            "resolved": dict(resolved),
+            "choices": [choice._asdict() for choice in choices],
+            "environment": environment(device),
+        }
+        self.write()
+
+    def finish(self, status: str, seconds: float) -> None:
+        """Record how this process ended and how long it trained."""
+        self.record["status"] = status
+        self.record["seconds"] = round(self.record["seconds"] + seconds, 1)
+        self.write()
+
+    def write(self) -> None:
+        """Write run.json."""
+        content = json.dumps(self.record, indent=2, ensure_ascii=False, default=str)
+        write_atomically(self.path / "run.json", content.encode())
+
+    def append(self, path: Path, row: Mapping[str, Any]) -> None:
+        """Add one line to a JSON-lines file."""
+        try:
+            with open(path, "a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as problem:
+            if problem.errno in NO_SPACE:
+                raise no_space(path) from problem
+            raise
+
+    def metrics_size(self) -> int:
+        """Return the length of metrics.jsonl in bytes, for the checkpoint to remember."""
+        return self.metrics.stat().st_size if self.metrics.exists() else 0
+
+    def rewind_metrics(self, size: int, step: int) -> None:
+        """Drop the lines that were written after the checkpoint at this step."""
+        self.metrics.touch()
+        os.truncate(self.metrics, size)
+        rows = [row for row in read_lines(self.speed) if row["step"] <= step]
+        write_atomically(self.speed, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return (name, old, new) of every setting that differs and changes the result."""
+    before = json.loads(json.dumps(old, default=str))
+    after = json.loads(json.dumps(new, default=str))
+    names = sorted((before.keys() | after.keys()) - HARMLESS)
+    return [
+        (name, before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what a reader of the numbers needs to know of the machine and the software."""
+    packages = ("torch", "torchvision", "timm", "numpy", "pillow")
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": device,
+        "git": _commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that this code runs from, if it is one."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
