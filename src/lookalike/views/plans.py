@@ -1,0 +1,174 @@
+"""The views of the papers, by name: what each changes about a picture, how often and how far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from lookalike import _check
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How one view of an image is made, in this order; what is left at its default does not happen.
+
+    Attributes:
+        area: share of the image's pixels that a crop covers, lowest and highest, in (0, 1].
+        ratio: width over height of a crop, lowest and highest, drawn log-uniformly.
+        interpolation: how the crop is resized, always with antialiasing.
+        flip: probability of mirroring left and right.
+        jitter: how far brightness, contrast, saturation (each a factor from 1 - s to 1 + s) and hue
+            (a turn from -s to s, at most 0.5) may change; they come in a random order.
+        jitter_probability: probability of any of the four.
+        grey: probability of losing all colour.
+        blur: probability of a Gaussian blur.
+        blur_sigma: its standard deviation in pixels, lowest and highest.
+        blur_kernel: its kernel's side as a share of the picture's.
+        solarise: probability of inverting what is bright.
+        solarise_threshold: what counts as bright, in [0, 1].
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    area: tuple[float, float] = (1.0, 1.0)
+    ratio: tuple[float, float] = (1.0, 1.0)
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    flip: float = 0.0
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    jitter_probability: float = 1.0
+    grey: float = 0.0
+    blur: float = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    blur_kernel: float = 0.1
+    solarise: float = 0.0
+    solarise_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("area", "ratio", "blur_sigma"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} must be (low, high) above 0, got {(low, high)}")
+        if self.area[1] > 1:
+            raise ValueError(f"area must be at most 1, got {self.area}")
+        _check.one_of(("bicubic", "bilinear"), interpolation=self.interpolation)
+        if len(self.jitter) != 4 or min(self.jitter) < 0 or self.jitter[3] > 0.5:
+            raise ValueError(
+                "jitter must be four numbers of at least 0, the last (hue) at most 0.5, "
+                f"got {self.jitter}"
+            )
+        _check.positive(blur_kernel=self.blur_kernel)
+        _check.fraction(
+            flip=self.flip,
+            jitter_probability=self.jitter_probability,
+            grey=self.grey,
+            blur=self.blur,
+            solarise=self.solarise,
+            solarise_threshold=self.solarise_threshold,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The views that a method compares.
+
+    Attributes:
+        name: whose views they are.
+        views: one recipe a view.
+        normalise: whether the data set's mean and standard deviation are taken out at the end;
+            otherwise the encoder sees values in [0, 1].
+
+    Raises:
+        ValueError: there is no view.
+    """
+
+    name: str
+    views: tuple[View, ...]
+    normalise: bool
+
+    def __post_init__(self) -> None:
+        if not self.views:
+            raise ValueError("views must hold at least one View, got none")
+
+    def with_(self, **changes: Any) -> Plan:
+        """Return this plan with some fields of `View` changed in all its views.
+
+        Raises:
+            ValueError: `View` has no such field, or the value is out of its range.
+        """
+        for name in changes:
+            _check.one_of(View.__dataclass_fields__, field=name)
+        return replace(self, views=tuple(replace(view, **changes) for view in self.views))
+
+
+def _crop(
+    smallest: float, *, interpolation: Literal["bicubic", "bilinear"] = "bilinear", **rest: Any
+) -> View:
+    """Return a view with the crop, flip and greyscale that all these papers share."""
+    return View(
+        area=(smallest, 1.0),
+        ratio=(3 / 4, 4 / 3),
+        interpolation=interpolation,
+        flip=0.5,
+        grey=0.2,
+        **rest,
+    )
+
+
+IDENTITY = Plan("identity", (View(), View()), normalise=False)
+"""The picture as it is (its central square, resized): where a new plan starts."""
+
+# Wu et al. 2018, arXiv:1805.01978. Deviation: their greyscale comes before their jitter.
+NPID = Plan("npid", (_crop(0.2, jitter=(0.4, 0.4, 0.4, 0.4)),), normalise=True)
+
+# He et al. 2019, arXiv:1911.05722, section 3.3; Ye et al. 2019, arXiv:1904.03436.
+MOCO_V1 = Plan("moco_v1", NPID.views * 2, normalise=True)
+ISIF = Plan("isif", NPID.views * 2, normalise=True)
+
+# Chen et al. 2020, arXiv:2002.05709, appendix A: colour strength 1.
+_SIMCLR = _crop(
+    0.08, interpolation="bicubic", jitter=(0.8, 0.8, 0.8, 0.2), jitter_probability=0.8, blur=0.5
+)
+SIMCLR = Plan("simclr", (_SIMCLR, _SIMCLR), normalise=False)
+
+# The same, appendix B.9 (CIFAR-10): colour strength 0.5 and no blur.
+SIMCLR_SMALL = replace(
+    SIMCLR.with_(jitter=(0.4, 0.4, 0.4, 0.1), blur=0.0),
+    name="simclr_small",
+)
+
+# Chen et al. 2020, arXiv:2003.04297, and Chen & He 2020, arXiv:2011.10566, section 3.
+_MOCO_V2 = _crop(0.2, jitter=(0.4, 0.4, 0.4, 0.1), jitter_probability=0.8, blur=0.5)
+MOCO_V2 = Plan("moco_v2", (_MOCO_V2, _MOCO_V2), normalise=True)
+SIMSIAM = replace(MOCO_V2, name="simsiam")
+
+# MoCo's own CIFAR-10 demonstration; SimSiam, appendix D, its crop taken from the ImageNet recipe.
+MOCO_SMALL = replace(MOCO_V2.with_(area=(0.08, 1.0), blur=0.0), name="moco_small")
+SIMSIAM_SMALL = replace(MOCO_V2.with_(blur=0.0), name="simsiam_small")
+
+# Grill et al. 2020, arXiv:2006.07733, appendix B, table 6: the two views differ.
+_BYOL = _crop(
+    0.08, interpolation="bicubic", jitter=(0.4, 0.4, 0.2, 0.1), jitter_probability=0.8, blur=1.0
+)
+BYOL = Plan("byol", (_BYOL, replace(_BYOL, blur=0.1, solarise=0.2)), normalise=True)
+
+# Chen et al. 2021, arXiv:2104.02057: BYOL's, with the ResNet-50 crop (0.08 for transformers).
+MOCO_V3 = replace(BYOL.with_(area=(0.2, 1.0), interpolation="bilinear"), name="moco_v3")
+
+PLANS = {
+    plan.name: plan
+    for plan in (
+        IDENTITY,
+        NPID,
+        MOCO_V1,
+        ISIF,
+        SIMCLR,
+        SIMCLR_SMALL,
+        MOCO_V2,
+        SIMSIAM,
+        MOCO_SMALL,
+        SIMSIAM_SMALL,
+        BYOL,
+        MOCO_V3,
+    )
+}
