@@ -42,9 +42,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def no_space(path: Path) -> LookalikeError:
+def no_space(path: Path, why: str = "the disk or the quota is full") -> LookalikeError:
     """Return the one line that a user reads when a disk is full."""
     return LookalikeError(
-        f"no space left to write {path}; what was saved before is intact\n"
+        f"no space left to write {path} ({why}); what was saved before is intact\n"
         "  fix: free some space, then run the same command again: it goes on from there"
     )
