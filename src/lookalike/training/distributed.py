@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -39,13 +39,10 @@ class World(NamedTuple):
         dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=_signals)
         return tuple(bool(flag) for flag in raised.tolist())
 
-    def first(self, value: Any) -> Any:
-        """Return the leader's value on every process; all processes must call."""
-        if self.size == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, group=_signals)
-        return box[0]
+    def wait(self) -> None:
+        """Return once all processes have come here."""
+        if self.size > 1:
+            dist.barrier(group=_signals)
 
     def collect(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return (size, ...) of every process's equally shaped CPU tensor, in rank order."""

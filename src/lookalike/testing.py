@@ -1,0 +1,143 @@
+"""The contract that every method keeps, as a test: `check_method(MyMethod)` in one line.
+
+What is checked, and why it matters: the loop may wrap, compile, repeat and interrupt a method that
+keeps it, and nothing is lost or changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from lookalike.backbones.base import Backbone
+from lookalike.methods.base import Batch, Method, Step
+
+SIDE = 16
+BATCH = 8
+
+
+def check_method(make: Callable[[Backbone], Method], *, classes: int = 4) -> None:
+    """Hold a method to the contract, on a small net and random images.
+
+    Args:
+        make: returns a new method around a backbone; a method's class is such a thing.
+        classes: labels that the images carry.
+
+    Raises:
+        AssertionError: a part of the contract is broken; the message says which.
+    """
+    for check in (
+        _loss_is_a_finite_scalar,
+        _forward_only_reads,
+        _every_trained_parameter_gets_a_gradient,
+        _state_is_complete,
+        _bfloat16_stays_close,
+    ):
+        torch.manual_seed(0)
+        check(make(_Net()), classes)
+
+
+class _Net(Backbone):
+    """A backbone of a few thousand parameters, with batch normalisation as real ones have."""
+
+    def __init__(self) -> None:
+        super().__init__(dim=16)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 3, stride=2, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        representation: Tensor = self.layers(images)
+        return representation
+
+
+def _batch(method: Method, classes: int, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    count = len(method.views.views)
+    views = tuple(torch.rand(BATCH, 3, SIDE, SIDE, generator=generator) for _ in range(count))
+    index = torch.arange(BATCH)
+    return Batch(views, index % classes, index)
+
+
+def _train(method: Method, classes: int, start: int, stop: int, optimizer: torch.optim.SGD) -> None:
+    for number in range(start, stop):
+        optimizer.zero_grad()
+        step = method(_batch(method, classes, seed=number))
+        step.loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            method.after_step(step, (number + 1) / 4)
+
+
+def _loss_is_a_finite_scalar(method: Method, classes: int) -> None:
+    step = method(_batch(method, classes))
+    assert isinstance(step, Step), f"forward must return a Step, got {type(step).__name__}"
+    assert step.loss.shape == (), f"the loss must be a scalar, got shape {tuple(step.loss.shape)}"
+    assert bool(step.loss.isfinite()), f"the loss must be finite, got {float(step.loss)}"
+    for name, value in step.logs.items():
+        assert not value.requires_grad, f"the log {name!r} must be detached"
+    for value in step.carry:
+        assert not value.requires_grad, "what `carry` holds must be detached"
+
+
+def _forward_only_reads(method: Method, classes: int) -> None:
+    averages = {
+        f"{name}.{buffer}" if name else buffer
+        for name, layer in method.named_modules()
+        if isinstance(layer, _NormBase)
+        for buffer in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    before = copy.deepcopy(method.state_dict())
+    batch = _batch(method, classes)
+    views = tuple(view.clone() for view in batch.views)
+    method(batch)
+    for name, tensor in method.state_dict().items():
+        assert name in averages or tensor.equal(before[name]), f"forward moved {name}"
+    for now, then in zip(batch.views, views, strict=True):
+        assert now.equal(then), "forward changed the views it was given"
+
+
+def _every_trained_parameter_gets_a_gradient(method: Method, classes: int) -> None:
+    method(_batch(method, classes)).loss.backward()
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, f"{name} gets no gradient: freeze it or use it"
+
+
+def _state_is_complete(method: Method, classes: int) -> None:
+    """Two steps, a save, two steps must equal a load and two steps, to the bit."""
+    fresh = copy.deepcopy(method)
+    optimizer = torch.optim.SGD(_trained(method), lr=0.05, momentum=0.9)
+    _train(method, classes, 0, 2, optimizer)
+    saved = copy.deepcopy((method.state_dict(), optimizer.state_dict(), torch.get_rng_state()))
+    _train(method, classes, 2, 4, optimizer)
+    again = torch.optim.SGD(_trained(fresh), lr=0.05, momentum=0.9)
+    fresh.load_state_dict(saved[0])
+    again.load_state_dict(saved[1])
+    torch.set_rng_state(saved[2])
+    _train(fresh, classes, 2, 4, again)
+    for name, tensor in method.state_dict().items():
+        same = tensor.equal(fresh.state_dict()[name])
+        assert same, f"{name} differs after a resume: something the step needs is not in the state"
+
+
+def _bfloat16_stays_close(method: Method, classes: int) -> None:
+    batch = _batch(method, classes)
+    full = method(batch).loss
+    with torch.autocast("cpu", torch.bfloat16):
+        half = method(batch).loss
+    assert half.dtype == torch.float32, f"under autocast the loss must be float32, got {half.dtype}"
+    close = torch.isclose(full, half, rtol=0.05, atol=0.05)
+    assert bool(close), f"bfloat16 changes the loss from {float(full)} to {float(half)}"
+
+
+def _trained(method: Method) -> list[nn.Parameter]:
+    return [parameter for parameter in method.parameters() if parameter.requires_grad]

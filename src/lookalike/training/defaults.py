@@ -1,0 +1,283 @@
+"""Settings that the user left open: chosen for the data and the machine, each with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, NamedTuple
+
+import torch
+
+from lookalike import registry
+from lookalike.errors import DataError, UsageError
+from lookalike.methods.base import Method, Recipe
+from lookalike.training.run_folder import Choice
+from lookalike.training.schedule import scaled_learning_rate
+from lookalike.views.plans import PLANS, Plan
+
+SMALL_SIDE = 96
+"""Pixels up to which an image counts as small: CIFAR, STL-10, thumbnails."""
+
+CPU_SIDE = 48
+"""Pixels at which a CPU trains: a 16-wide ResNet-18 then sees some hundred images a second."""
+
+CPU_IMAGES = 90_000
+"""Images, counted once an epoch, that a CPU run sees in all: some minutes on two cores."""
+
+
+class Facts(NamedTuple):
+    """What the choices depend on.
+
+    count: images to train on.
+    side: median of the images' shorter sides, in pixels.
+    resident: whether the images live in memory, decoded.
+    """
+
+    count: int
+    side: int
+    resident: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """Every setting of a run, none left open.
+
+    Attributes:
+        method: its name.
+        method_arguments: its keyword arguments.
+        backbone: its name.
+        backbone_arguments: its keyword arguments.
+        plan: the views.
+        size: side of a view in pixels.
+        optim: the optimizer's name.
+        optim_arguments: its keyword arguments, the peak learning rate among them.
+        warmup_epochs: epochs in which the learning rate rises.
+        epochs: times every image is seen.
+        batch_size: images a step, over all processes.
+        seed: of everything that is random.
+        accumulate: parts in which a batch is projected.
+        precision: "bfloat16" or "float32".
+        compile: whether the method is compiled.
+        workers: processes that decode.
+        save_every: seconds between checkpoints.
+        log_every: steps between rows of metrics.
+        monitor_every: epochs between readings of the monitors.
+        choices: what the user left open, and why it became what it is.
+    """
+
+    method: str
+    method_arguments: dict[str, Any]
+    backbone: str
+    backbone_arguments: dict[str, Any]
+    plan: Plan
+    size: int
+    optim: str
+    optim_arguments: dict[str, Any]
+    warmup_epochs: float
+    epochs: int
+    batch_size: int
+    seed: int
+    accumulate: int
+    precision: str
+    compile: bool
+    workers: int
+    save_every: float
+    log_every: int
+    monitor_every: int
+    choices: tuple[Choice, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings as run.json holds them."""
+        record = {each.name: getattr(self, each.name) for each in fields(self)}
+        del record["choices"]
+        plan = record.pop("plan")
+        views = [asdict(view) for view in plan.views]
+        record["views"] = {"name": plan.name, "normalise": plan.normalise, "views": views}
+        return record
+
+
+class _Open:
+    """Takes what the user gave, fills in the rest and remembers why."""
+
+    def __init__(self) -> None:
+        self.choices: list[Choice] = []
+
+    def fill(self, name: str, given: Any, choice: tuple[Any, str]) -> Any:
+        if given is not None:
+            return given
+        self.choices.append(Choice(name, *choice))
+        return choice[0]
+
+
+def resolve(
+    asked: Mapping[str, Any], method: type[Method], facts: Facts, device: torch.device
+) -> Resolved:
+    """Return every setting of a run.
+
+    Args:
+        asked: arguments of `lookalike.train`, by name; None where the choice is left to us.
+        method: the training scheme.
+        facts: what the choices depend on.
+        device: where training runs.
+
+    Raises:
+        UsageError: a setting cannot be.
+    """
+    fill = _Open()
+    _refuse_nonsense(asked, facts)
+    size = fill.fill("size", asked["size"], _size(facts, device))
+    plan, recipe, why = _recipe(method, size)
+    if asked["views"] is None:
+        fill.choices.append(Choice("views", plan.name, why))
+    else:
+        plan = _plan(asked["views"])
+    batch_size = fill.fill("batch_size", asked["batch_size"], _batch_size(facts, size, device))
+    epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, device))
+    network, arguments, network_why = _backbone(size, device)
+    if asked["backbone"] is not None:
+        network, arguments = asked["backbone"], {}
+    else:
+        shown = f"{network} {' '.join(f'{name}={value}' for name, value in arguments.items())}"
+        fill.choices.append(Choice("backbone", shown, network_why))
+    optim = fill.fill("optim", asked["optim"], (recipe.optim, why))
+    mine = optim == recipe.optim
+    scaling = asked["lr_scaling"] or recipe.scaling
+    base = recipe.lr if asked["base_lr"] is None else asked["base_lr"]
+    lr = scaled_learning_rate(base, batch_size, scaling=scaling)
+    given = dict(asked["optim_arguments"] or {})
+    rate = fill.fill("optim.lr", given.pop("lr", None), (lr, _FORMULAS[scaling](base, batch_size)))
+    decay = {"weight_decay": recipe.weight_decay} if mine else {}
+    for name, value in recipe.method_arguments.items():
+        if name not in (asked["method_arguments"] or {}):
+            fill.choices.append(Choice(f"method.{name}", value, why))
+    precision = None if asked["precision"] == "auto" else asked["precision"]
+    return Resolved(
+        method=asked["method"],
+        method_arguments={**recipe.method_arguments, **(asked["method_arguments"] or {})},
+        backbone=network,
+        backbone_arguments={**arguments, **(asked["backbone_arguments"] or {})},
+        plan=_changed(plan, asked["views_arguments"] or {}),
+        size=size,
+        optim=optim,
+        optim_arguments={"lr": rate, **decay, **given},
+        warmup_epochs=fill.fill(
+            "warmup_epochs", asked["warmup_epochs"], (recipe.warmup_epochs, why)
+        ),
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=asked["seed"],
+        accumulate=asked["accumulate"],
+        precision=fill.fill("precision", precision, _precision(device)),
+        compile=asked["compile"],
+        workers=fill.fill("workers", asked["workers"], _workers(facts)),
+        save_every=asked["save_every"],
+        log_every=asked["log_every"],
+        monitor_every=fill.fill(
+            "monitor_every", asked["monitor_every"], (max(epochs // 20, 1), "20 readings in all")
+        ),
+        choices=tuple(fill.choices),
+    )
+
+
+_FORMULAS: Final = {
+    "linear": lambda base, batch: f"{base:g} * {batch} / 256",
+    "square_root": lambda base, batch: f"{base:g} * sqrt({batch})",
+    "none": lambda base, batch: f"{base:g}, whatever the batch",
+}
+
+
+def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
+    lowest = {"size": 8, "epochs": 1, "batch_size": 2, "accumulate": 1, "workers": 0}
+    lowest |= {"log_every": 1, "monitor_every": 1, "save_every": 0, "seed": 0, "warmup_epochs": 0}
+    for name, least in lowest.items():
+        if asked[name] is not None and asked[name] < least:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} must be at least {least}, got {asked[name]}")
+    if facts.count < 2:
+        raise DataError(
+            f"{facts.count} image is too few: an encoder learns by comparing images\n"
+            "  fix: name a source of at least 2, better some hundreds"
+        )
+    if asked["batch_size"] is not None and asked["batch_size"] > facts.count:
+        raise UsageError(
+            f"--batch-size {asked['batch_size']} is more than the {facts.count} images\n"
+            f"  fix: --batch-size {_largest_power(facts.count // 2)}, or leave it out"
+        )
+
+
+def _largest_power(limit: int) -> int:
+    """Return the largest power of two up to a limit, at least 2."""
+    return 1 << max(limit, 2).bit_length() - 1
+
+
+def _size(facts: Facts, device: torch.device) -> tuple[int, str]:
+    if facts.side <= 40:
+        return max(facts.side, 16), f"the images are {facts.side} px"
+    if device.type == "cpu":
+        return min(facts.side, CPU_SIDE), f"the images are {facts.side} px, and there is no GPU"
+    return min(facts.side // 32 * 32, 224), f"the images are {facts.side} px; at most 224"
+
+
+def _recipe(method: type[Method], size: int) -> tuple[Plan, Recipe, str]:
+    if size <= SMALL_SIDE:
+        return method.small_views, method.small_recipe, f"{size} px: the method's CIFAR settings"
+    return method.views, method.recipe, f"{size} px: the method's ImageNet settings"
+
+
+def _plan(name: str) -> Plan:
+    if name not in PLANS:
+        hint = registry.did_you_mean(name, PLANS)
+        raise UsageError(f"--views {name} is no plan.{hint} There are: {', '.join(PLANS)}")
+    return PLANS[name]
+
+
+def _changed(plan: Plan, changes: Mapping[str, Any]) -> Plan:
+    try:
+        return plan.with_(**changes)
+    except ValueError as problem:
+        raise UsageError(f"--views: {problem}") from problem
+
+
+def _batch_size(facts: Facts, size: int, device: torch.device) -> tuple[int, str]:
+    if device.type == "cpu":
+        wanted, reason = 128, "no GPU"
+    else:
+        wanted, reason = (512 if size <= SMALL_SIDE else 256), f"views of {size} px"
+    fits = _largest_power(facts.count // 4)
+    if fits < wanted:
+        return min(fits, facts.count), f"{facts.count} images: some steps an epoch"
+    return wanted, reason
+
+
+def _epochs(facts: Facts, device: torch.device) -> tuple[int, str]:
+    if device.type == "cpu":
+        epochs = min(max(round(CPU_IMAGES / facts.count), 5), 200)
+        return epochs, f"{facts.count:,} images and no GPU: minutes, not hours"
+    return (200, "small images") if facts.side <= SMALL_SIDE else (100, "as papers compare")
+
+
+def _backbone(size: int, device: torch.device) -> tuple[str, dict[str, Any], str]:
+    if device.type == "cpu":
+        stem = "cifar" if size <= 40 else "strided"
+        return "resnet18", {"width": 16, "stem": stem}, "no GPU: narrow, so it learns in minutes"
+    if size <= 64:
+        return "resnet18", {"stem": "cifar"}, f"views of {size} px: a stem that keeps them whole"
+    if size < 160:
+        return "resnet18", {"stem": "strided"}, f"views of {size} px: a stem that halves them"
+    return "resnet50", {"stem": "imagenet"}, f"views of {size} px: the papers' network"
+
+
+def _precision(device: torch.device) -> tuple[str, str]:
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("bfloat16", "this GPU has it") if able else ("float32", "this GPU lacks bfloat16")
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return ("bfloat16", "this CPU has AMX") if amx else ("float32", "this CPU lacks AMX")
+
+
+def _workers(facts: Facts) -> tuple[int, str]:
+    if facts.resident:
+        return 0, "the images are in memory"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 16), f"{cores} cores decode"

@@ -1,0 +1,341 @@
+"""The main job: a source of images in, a run folder with an encoder and its numbers out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from lookalike import registry
+from lookalike.backbones.build import build_backbone
+from lookalike.data.decode import MAX_PIXELS
+from lookalike.durable import write_atomically
+from lookalike.errors import LookalikeError, PreemptedError, UsageError
+from lookalike.inference import Encoder
+from lookalike.methods.base import ComparesProjections, Method
+from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
+from lookalike.scorecard import make_gallery, score
+from lookalike.training.collection import Collection, collect
+from lookalike.training.defaults import Settings, resolve
+from lookalike.training.distributed import World, world
+from lookalike.training.loop import Loop, Pace
+from lookalike.training.monitors import Monitors
+from lookalike.training.progress import Progress, duration
+from lookalike.training.run_folder import Run, RunFolder, differences
+from lookalike.training.schedule import warmup_cosine
+from lookalike.views.picture import views_picture
+
+
+def train(
+    source: str | Path,
+    *,
+    out: Path | None = None,
+    method: str = "simclr",
+    backbone: str | None = None,
+    views: str | None = None,
+    optim: str | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    base_lr: float | None = None,
+    lr_scaling: Literal["linear", "square_root", "none"] | None = None,
+    warmup_epochs: float | None = None,
+    accumulate: int = 1,
+    workers: int | None = None,
+    resident_mb: int = 1024,
+    device: str = "auto",
+    precision: Literal["auto", "bfloat16", "float32"] = "auto",
+    compile: bool = False,
+    save_every: float = 60.0,
+    log_every: int = 10,
+    monitor_every: int | None = None,
+    max_unreadable: float = 0.01,
+    max_pixels: int = MAX_PIXELS,
+    download: bool = False,
+    allow_changes: bool = False,
+    overwrite: bool = False,
+    method_arguments: Mapping[str, Any] | None = None,
+    backbone_arguments: Mapping[str, Any] | None = None,
+    views_arguments: Mapping[str, Any] | None = None,
+    optim_arguments: Mapping[str, Any] | None = None,
+) -> Run:
+    """Train an encoder on images; the same call again goes on after an interruption.
+
+    Args:
+        source: images: a folder, archive, `.npz`, table or known name.
+        out: run folder; none: runs/SOURCE-METHOD.
+        method: training scheme, by name, or mine.py:MyMethod.
+        backbone: resnet18, resnet34, resnet50, small_conv, any timm model, or mine.py:MyNet; none:
+            one that fits the images and the machine.
+        views: plan of views, by name; none: the method's for images of this size.
+        optim: sgd, lars or adamw; none: the method's.
+        epochs: times every image is seen; none: as fits the images and the machine.
+        batch_size: images a step, over all processes; none: as fits the images and the machine.
+        size: side of a training view in pixels; none: as fits the images and the machine.
+        seed: of everything that is random.
+        base_lr: learning rate before it is scaled by the batch; none: the method's.
+        lr_scaling: linear is base * B / 256, square_root is base * sqrt(B); none: the method's.
+        warmup_epochs: epochs in which the learning rate rises; none: the method's.
+        accumulate: parts in which a batch is projected, to save memory; the loss stays exact.
+        workers: processes that decode large images; none: one a core.
+        resident_mb: megabytes of decoded images to keep in memory at most.
+        device: auto, cpu, cuda or cuda:1.
+        precision: of matrix products; auto: bfloat16 where the machine is fast at it.
+        compile: compile the method first; pays on a GPU and on long runs.
+        save_every: seconds between checkpoints.
+        log_every: steps between rows of metrics.jsonl.
+        monitor_every: epochs between readings of the collapse monitors; none: 20 in all.
+        max_unreadable: share of images that may be unreadable before the run stops.
+        max_pixels: pixels above which an image is refused before it is decoded.
+        download: fetch a known set that is not here yet.
+        allow_changes: go on with a run although its settings changed.
+        overwrite: delete what the run folder holds and start anew.
+        method_arguments: of the method, by name.
+        backbone_arguments: of the backbone, by name.
+        views_arguments: fields of every view in the plan, by name.
+        optim_arguments: of the optimizer, by name.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UsageError: an argument cannot be, or the run folder holds a run of other settings.
+        DataError: there are too few images, or too many that cannot be read.
+        TrainingError: representations collapsed, or a loss was not finite.
+        PreemptedError: a signal asked to stop; everything is saved.
+        LookalikeError: no space is left.
+    """
+    asked = dict(locals())  # the arguments, by name: before anything else is
+    method_class: type[Method] = registry.load(registry.locate("methods", method))
+    if accumulate > 1 and not issubclass(method_class, ComparesProjections):
+        raise UsageError(
+            f"--accumulate {accumulate}: {method} needs its whole batch at once\n"
+            "  fix: a smaller --batch-size"
+        )
+    folder = RunFolder(out or Path("runs") / f"{Path(source).stem}-{method.partition('.')[0]}")
+    with world(device) as here:
+        if here.leads:
+            folder.open(overwrite=overwrite)
+        here.wait()
+        with Progress(folder.path / "log.txt", quiet=not here.leads) as progress:
+            images = collect(
+                source,
+                download=download,
+                resident_bytes=resident_mb * 2**20,
+                max_pixels=max_pixels,
+                max_unreadable=max_unreadable,
+                say=progress.say,
+            )
+            settings = resolve(asked, method_class, images.facts, here.device)
+            job = _Job(folder, images, settings, method_class, here, progress)
+            if not job.finished(allow_changes=allow_changes):
+                job.run()
+    return Run(folder.path)
+
+
+class _Job:
+    """A run, from its settings to its report's numbers."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        images: Collection,
+        settings: Resolved,
+        method: type[Method],
+        here: World,
+        progress: Progress,
+    ) -> None:
+        self.folder = folder
+        self.images = images
+        self.settings = settings
+        self.method = method
+        self.here = here
+        self.progress = progress
+        self.mean, self.std = images.pixel_statistics(settings.size, of=settings.plan)
+        self.record = {
+            **settings.record(),
+            **images.record(),
+            "mean": self.mean,
+            "std": self.std,
+            "processes": here.size,
+        }
+
+    def finished(self, *, allow_changes: bool) -> bool:
+        """Whether the folder holds this very run, done.
+
+        Raises:
+            UsageError: it holds a run of other settings.
+        """
+        known = Run(self.folder.path).record if (self.folder.path / "run.json").is_file() else None
+        if known is None:
+            return False
+        changes = differences(known["resolved"], self.record)
+        if changes and not (allow_changes and known["status"] != "done"):
+            table = "\n".join(f"    {name}: {old} -> {new}" for name, old, new in changes)
+            raise UsageError(
+                f"{self.folder.path} holds a run of other settings; nothing was touched\n{table}\n"
+                "  fix: another --out | the same settings, to go on | --overwrite, to start anew"
+                + ("" if known["status"] == "done" else " | --allow-changes, to go on with these")
+            )
+        if known["status"] == "done":
+            self.progress.say(f"{self.folder.path} is finished with these settings: nothing to do")
+        return bool(known["status"] == "done")
+
+    def run(self) -> None:
+        """Train to the end, then write the encoder, its numbers and its gallery."""
+        began, ended = time.monotonic(), "failed"
+        try:
+            if self.here.leads:
+                self._announce()
+            method = self._build()
+            self._loop(method).run()
+            if self.here.leads:
+                self._deliver(method)
+            ended = "done"
+        except PreemptedError:
+            ended = "preempted"
+            raise
+        finally:
+            if self.here.leads:
+                self.folder.finish(ended, time.monotonic() - began)
+
+    def _announce(self) -> None:
+        """Write run.json and the picture of the views; say what was chosen, and why."""
+        say, settings, images = self.progress.say, self.settings, self.images
+        name = torch.cuda.get_device_name(self.here.device) if self.here.device.type == "cuda" else ""
+        self.folder.start(self.record, list(settings.choices), name or str(self.here.device))
+        images.quarantine.write_csv(self.folder.path / "unreadable.csv")
+        say(
+            f"data     {images.count:,} images of {settings.size} px views from {images.name}"
+            f" ({len(images.quarantine.unreadable)} unreadable, listed in unreadable.csv)"
+        )
+        width = max((len(choice.name) for choice in settings.choices), default=0)
+        for number, choice in enumerate(settings.choices):
+            start = "chosen" if number == 0 else ""
+            value = f"{choice.value:g}" if isinstance(choice.value, float) else choice.value
+            say(f"{start:8} {choice.name:{width}} {value}  ({choice.reason})")
+        picture = self.folder.path / "views.png"
+        if not picture.exists():
+            images.picture(settings.plan, size=settings.size, seed=settings.seed).save(picture)
+
+    def _build(self) -> Method:
+        settings, here = self.settings, self.here
+        torch.manual_seed(settings.seed)  # one initialisation on every process
+        method = build_method(self.record).to(here.device)
+        method = method.to(memory_format=torch.channels_last)
+        if here.size > 1:
+            method = synchronize_batch_norm(method)
+        torch.manual_seed(settings.seed * 1_000_003 + here.rank + 1)  # dropout differs
+        return method
+
+    def _loop(self, method: Method) -> Loop:
+        settings, here = self.settings, self.here
+        steps_an_epoch = self.images.count // settings.batch_size
+        peak = settings.optim_arguments["lr"]
+        steps = settings.epochs * steps_an_epoch
+        warmup = min(round(settings.warmup_epochs * steps_an_epoch), steps)
+        make = registry.load(registry.locate("training.optim", settings.optim))
+        viewing = Viewing(
+            plan=settings.plan,
+            size=settings.size,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            mean=self.mean,
+            std=self.std,
+            world=here,
+        )
+        pace = Pace(
+            epochs=settings.epochs,
+            steps_an_epoch=steps_an_epoch,
+            batch_size=settings.batch_size,
+            learning_rate=lambda step: warmup_cosine(step, steps=steps, warmup=warmup, base=peak),
+            precision=getattr(torch, settings.precision),
+            accumulate=settings.accumulate,
+            compile=settings.compile,
+            save_every=settings.save_every,
+            log_every=settings.log_every,
+            monitor_every=settings.monitor_every,
+        )
+        monitors = None
+        if here.leads:
+            squares, labels = self.images.watched(WATCHED, size=settings.size, seed=settings.seed)
+            monitors = Monitors(
+                torch.from_numpy(squares).to(here.device),
+                labels,
+                settings.plan,
+                seed=settings.seed,
+                mean=self.mean,
+                std=self.std,
+            )
+        loop = Loop(
+            method,
+            make(method, **settings.optim_arguments),
+            self.images.batches(viewing, workers=settings.workers),
+            monitors,
+            pace=pace,
+            folder=self.folder,
+            world=here,
+            progress=self.progress,
+        )
+        if loop.resume():
+            self.progress.say(
+                f"resuming at step {loop.step:,} of {pace.steps:,}: the result will be that of an "
+                "uninterrupted run"
+            )
+        return loop
+
+    def _deliver(self, method: Method) -> None:
+        """Write model/, evaluation.json and gallery.npz."""
+        settings, say = self.settings, self.progress.say
+        encoder = Encoder(
+            method.backbone,
+            size=settings.size,
+            mean=self.mean,
+            std=self.std,
+            name=settings.backbone,
+            arguments=settings.backbone_arguments,
+        )
+        encoder.save(self.folder.model)
+        say("measuring the encoder beside raw pixels and an untrained network")
+        card = score(encoder, self.images.source, trained_on=self.images.source)
+        write_atomically(
+            self.folder.path / "evaluation.json", json.dumps(card.to_json(), indent=2).encode()
+        )
+        make_gallery(encoder, card.queries, path=self.folder.path / "gallery.npz")
+        for line in card.lines():
+            say(line)
+
+
+def build_method(config: Mapping[str, Any]) -> Method:
+    """Return the method that a run's resolved settings describe, freshly initialised.
+
+    Raises:
+        UsageError: there is no such method or backbone, or it does not take these arguments.
+    """
+    backbone = build_backbone(config["backbone"], **config["backbone_arguments"])
+    location = registry.locate("methods", config["method"])
+    try:
+        method: Method = registry.load(location)(backbone, **config["method_arguments"])
+    except (TypeError, ValueError) as problem:
+        raise UsageError(f"--method {config['method']}: {problem}") from problem
+    return method
+
+
+def load_method(run: str | Path) -> Method:
+    """Return the method of a run with the state of its newest checkpoint, on the CPU.
+
+    Raises:
+        UsageError: there is no run in this folder, or it has no checkpoint yet.
+    """
+    path = Run(run).path
+    found = load_checkpoint(path / "checkpoints")
+    if found is None:
+        raise UsageError(f"{path} has no checkpoint yet\n  fix: let it train for a while")
+    method = build_method(Run(run).config)
+    method.load_state_dict(found.state["method"])
+    return method
