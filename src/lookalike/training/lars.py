@@ -85,8 +85,8 @@ class LARS(Optimizer):
             return
         gradients = [p.grad for p in parameters]
         if group["weight_decay"]:
-            pull = torch._foreach_mul(parameters, group["weight_decay"])
-            gradients = list(torch._foreach_add(gradients, pull))
+            decay = group["weight_decay"]
+            gradients = list(torch._foreach_add(gradients, parameters, alpha=decay))
         if group["adapt"]:
             rates = group["lr"] * _trust(parameters, gradients, group["trust_coefficient"])
             moves = torch._foreach_mul(gradients, list(rates.unbind()))

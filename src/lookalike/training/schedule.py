@@ -46,7 +46,7 @@ def warmup_cosine(step: int, *, steps: int, warmup: int, base: float) -> float:
             f"step and warmup must be in [0, steps], got {step} and {warmup} of {steps}"
         )
     if step < warmup:
-        return base * (step + 1) / warmup
+        return base * ((step + 1) / warmup)
     return _half_cosine(step - warmup, steps - warmup, base)
 
 
