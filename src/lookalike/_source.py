@@ -73,6 +73,11 @@ def definitions(path: Path) -> list[Definition]:
     return [node for node in parse(path).body if isinstance(node, Definition)]
 
 
+def defines(path: Path, name: str) -> bool:
+    """Return whether a top-level name is defined in a file, or imported to it from this package."""
+    return _resolve(path, name) is not None
+
+
 def ancestry(path: Path, name: str) -> Iterator[str]:
     """Yield a class's name, then its bases' names and theirs, as far as source of ours goes."""
     yield name
@@ -99,19 +104,26 @@ def arguments(path: Path, name: str) -> list[Argument]:
     found = _resolve(path, name)
     if found is None or isinstance(found.node, ast.expr):
         return []
-    node = found.node
-    if isinstance(node, ast.FunctionDef):
-        return list(_signature(node, node))
-    for member in node.body:
-        if isinstance(member, ast.FunctionDef) and member.name == "__init__":
-            return list(_signature(member, node))[1:]
-    if any(last_name(decorator) == "dataclass" for decorator in node.decorator_list):
-        return list(_fields(node))
-    return arguments(found.path, last_name(node.bases[0])) if node.bases else []
+    node, call = found.node, _call(found.node)
+    if call is not None:
+        return list(_signature(call, node))[call is not node :]
+    if isinstance(node, ast.ClassDef):
+        if any(last_name(decorator) == "dataclass" for decorator in node.decorator_list):
+            return list(_fields(node))
+        if node.bases:
+            return arguments(found.path, last_name(node.bases[0]))
+    return []
+
+
+def takes_any(path: Path, name: str) -> bool:
+    """Return whether a function or class of this file takes further keyword arguments, `**name`."""
+    found = _resolve(path, name)
+    call = _call(found.node) if found else None
+    return call is not None and call.args.kwarg is not None
 
 
 def constant(path: Path, node: ast.expr) -> Any:
-    """Return the value of an expression of literals, arithmetic and constants of this package.
+    """Return the value of an expression of literals, arithmetic, paths and our own constants.
 
     Raises:
         ValueError: only running the code could tell.
@@ -123,6 +135,8 @@ def constant(path: Path, node: ast.expr) -> Any:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = constant(path, node.left), constant(path, node.right)
         return _OPERATORS[type(node.op)](left, right)
+    if isinstance(node, ast.Call) and last_name(node) == "Path" and len(node.args) == 1:
+        return Path(constant(path, node.args[0]))
     if isinstance(node, ast.Tuple):
         return tuple(constant(path, element) for element in node.elts)
     return ast.literal_eval(node)
@@ -169,6 +183,16 @@ def _resolve(path: Path, name: str) -> _Found | None:
                     if name == (alias.asname or alias.name) and source.exists():
                         return _resolve(source, alias.name)
     return None
+
+
+def _call(node: Definition | ast.expr) -> ast.FunctionDef | None:
+    """Return what runs on a call: the function itself, or a class's own `__init__`."""
+    if isinstance(node, ast.FunctionDef):
+        return node
+    members = node.body if isinstance(node, ast.ClassDef) else []
+    return next(
+        (m for m in members if isinstance(m, ast.FunctionDef) and m.name == "__init__"), None
+    )
 
 
 def _fields(node: ast.ClassDef) -> Iterator[Argument]:

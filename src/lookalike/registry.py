@@ -28,20 +28,22 @@ class _Room:
     """What a room holds.
 
     noun: what one of its entries is called.
-    makes: the class that an entry is or returns; "" where every file is an entry, whole.
-    given: how many positional arguments the caller of an entry supplies.
+    makes: the class that an entry is or returns; "" if that does not matter.
+    given: the positional arguments, those with defaults aside, that an entry gets from its caller.
+    constant: what a file defines that is an entry as a whole; "" where definitions are entries.
     """
 
     noun: str
-    makes: str
-    given: int = 0
+    makes: str = ""
+    given: tuple[str, ...] = ()
+    constant: str = ""
 
 
 _ROOMS: Final = {
-    "methods": _Room("method", "Method", 1),
-    "backbones": _Room("backbone", "Backbone"),
-    "training.optim": _Room("optimizer", "Optimizer", 1),
-    "papers": _Room("paper", ""),
+    "methods": _Room("method", makes="Method", given=("backbone",)),
+    "backbones": _Room("backbone", makes="Backbone"),
+    "training.optim": _Room("optimizer", given=("module",)),
+    "papers": _Room("paper", constant="CLAIMS"),
 }
 
 
@@ -150,9 +152,13 @@ def locate(room: str, name: str) -> Location:
     for known, location in (*entries.items(), *public.items()):
         if _plain(known) == _plain(name):
             return location
-    noun = _ROOMS[room].noun if room in _ROOMS else f"name in {room}"
-    known_names = ", ".join(entries)
-    raise UsageError(f"{name!r} is no {noun}.{did_you_mean(name, entries)}  (all: {known_names})")
+    near, known_names = did_you_mean(name, entries), ", ".join(entries)
+    raise UsageError(f"{name!r} is no {noun(room)}.{near}  (all: {known_names})")
+
+
+def noun(room: str) -> str:
+    """Return what an entry of a room is called, such as "method"."""
+    return _ROOMS[room].noun if room in _ROOMS else f"name in {room}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -173,6 +179,11 @@ def options(location: Location) -> tuple[Option, ...]:
 def operands(location: Location) -> tuple[Option, ...]:
     """Return the positional arguments of a function or class that a command line can fill."""
     return tuple(_options(location, positional=True))
+
+
+def takes_any(location: Location) -> bool:
+    """Return whether a function or class takes keyword arguments beyond those it names."""
+    return _source.takes_any(location.path, location.attribute)
 
 
 def title(location: Location) -> str:
@@ -219,8 +230,9 @@ def _public(room: str) -> Iterator[Location]:
 def _entries(room: str) -> dict[str, Location]:
     """Return what a room offers, by name: the file's own name for what is called like its file."""
     kind = _ROOMS.get(room)
-    if kind and not kind.makes:
-        return {file.path.stem: file for file in _files(room)}
+    if kind and kind.constant:
+        files = [file for file in _files(room) if _source.defines(file.path, kind.constant)]
+        return {file.path.stem: file for file in files}
     entries = {}
     for location in _public(room):
         if kind is None or _is_entry(location, kind):
@@ -232,9 +244,10 @@ def _entries(room: str) -> dict[str, Location]:
 def _is_entry(location: Location, room: _Room) -> bool:
     """Return whether this is, or returns, what the room holds, from what its caller supplies."""
     made = _source.result(location.path, location.attribute)
+    if room.makes and room.makes not in _source.ancestry(location.path, made):
+        return False
     arguments = _source.arguments(location.path, location.attribute)
-    given = sum(argument.positional for argument in arguments)
-    return given == room.given and room.makes in _source.ancestry(location.path, made)
+    return room.given == tuple(a.name for a in arguments if a.positional and a.default is None)
 
 
 def _locate_own(name: str) -> Location:

@@ -1,0 +1,43 @@
+"""Score an encoder on images, beside raw pixels and the same network untrained."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Any
+
+from lookalike.cli.terminal import Counter, finish, print_json, say
+
+LIBRARY = "scorecard:score"
+
+
+def evaluate(
+    run: Path, *, data: str, json: bool = False, trust_code: bool = False, **protocol: Any
+) -> None:
+    """Score.
+
+    Args:
+        run: folder of a run, or the model folder in it.
+        data: images to ask about: a folder, archive, .npz, table or known name such as hands/test.
+        json: print one JSON object in place of the table.
+        trust_code: let a backbone come from the file or package that the model names.
+        protocol: how to measure, as `scorecard.score` takes it.
+    """
+    say(f"scoring {run} on {data}")
+    from lookalike.durable import write_atomically
+    from lookalike.inference import load_encoder
+    from lookalike.scorecard import score
+    from lookalike.training.run_folder import Run
+
+    if (run / "run.json").is_file():
+        protocol.setdefault("trained_on", Run(run).config["source"])
+    encoder = load_encoder(run, trust_code=trust_code)
+    with Counter("images") as count:
+        card = score(encoder, data, progress=count, **protocol)
+    written = run / "evaluation.json"
+    write_atomically(written, json_format.dumps(card.to_json(), indent=2).encode())
+    if json:
+        print_json(card.to_json())
+    else:
+        print("\n".join(card.lines()))
+    finish(written, following=f"lookalike report {run}")

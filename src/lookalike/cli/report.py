@@ -1,0 +1,21 @@
+"""Write one HTML file that shows a run: curves, health, views, neighbours; it works offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lookalike.cli.terminal import finish, say
+
+
+def report(run: Path, *, out: Path | None = None) -> None:
+    """Report.
+
+    Args:
+        run: folder of a run, finished or not.
+        out: file to write (default: report.html in the run's folder).
+    """
+    say(f"reading {run}")
+    from lookalike.report.html import write_report
+
+    written = write_report(run, out)
+    finish(written, following=f"open {written} in a browser")

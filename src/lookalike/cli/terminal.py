@@ -1,0 +1,100 @@
+"""What a person reads: colour where it shows, messages on stderr, numbers on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def paint(text: str, *styles: str, stream: TextIO | None = None) -> str:
+    """Return a text in these styles; plain if the stream is no terminal, or with NO_COLOR."""
+    if not text or not _is_colourful(stream or sys.stdout):
+        return text
+    codes = ";".join(_CODES[style] for style in styles)
+    return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def _is_colourful(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Return the columns to write in: the terminal's, at most 100."""
+    return min(shutil.get_terminal_size().columns, 100)
+
+
+def entry(left: str, right: str, *, column: int = 32) -> list[str]:
+    """Return the lines of a name and what it is, in two columns; a long name gets its own line.
+
+    Args:
+        left: the name.
+        right: what it is; wrapped.
+        column: where the second column begins.
+    """
+    wrapped = textwrap.wrap(right, max(width() - column, 24)) or [""]
+    gap = " " * column
+    head = f"  {left} "
+    if len(head) > column:
+        return [head.rstrip(), *(gap + line for line in wrapped)]
+    return [(head.ljust(column) + wrapped[0]).rstrip(), *(gap + line for line in wrapped[1:])]
+
+
+def say(line: str) -> None:
+    """Print a line for the person who watches, on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object for programs, on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+class Counter:
+    """A line that counts what is done: kept up to date on a terminal, now and then elsewhere.
+
+    Args:
+        what: is counted.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._live = sys.stderr.isatty()
+        self._pause = 0.1 if self._live else 10.0
+        self._shown = time.monotonic()
+        self._open = False
+
+    def __enter__(self) -> Counter:
+        """Begin to count."""
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that so many are done, unless the last time was a moment ago."""
+        if time.monotonic() - self._shown < self._pause:
+            return
+        self._shown = time.monotonic()
+        line = f"{done:,} of {total:,} {self._what}"
+        if self._live:
+            print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+            self._open = True
+        else:
+            say(line)
+
+    def __exit__(self, *problem: object) -> None:
+        """Clear the line."""
+        if self._open:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def finish(*written: Path | str, following: str) -> None:
+    """Say what files were written and what command may come next."""
+    for path in written:
+        say(f"{paint('wrote', 'green', stream=sys.stderr)}  {path}")
+    say(f"{paint('next', 'cyan', stream=sys.stderr)}   {following}")
