@@ -14,20 +14,21 @@ from lookalike import registry
 from lookalike.backbones.build import build_backbone
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
-from lookalike.errors import LookalikeError, PreemptedError, UsageError
+from lookalike.checkpoint import load_checkpoint
+from lookalike.errors import PreemptedError, UsageError
 from lookalike.inference import Encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
 from lookalike.scorecard import make_gallery, score
 from lookalike.training.collection import Collection, collect
-from lookalike.training.defaults import Settings, resolve
+from lookalike.training.batches import Viewing
+from lookalike.training.defaults import Resolved, resolve
 from lookalike.training.distributed import World, world
 from lookalike.training.loop import Loop, Pace
 from lookalike.training.monitors import Monitors
-from lookalike.training.progress import Progress, duration
+from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Run, RunFolder, differences
 from lookalike.training.schedule import warmup_cosine
-from lookalike.views.picture import views_picture
 
 
 def train(
@@ -59,6 +60,8 @@ def train(
     download: bool = False,
     allow_changes: bool = False,
     overwrite: bool = False,
+    evaluate: bool = True,
+    quiet: bool = False,
     method_arguments: Mapping[str, Any] | None = None,
     backbone_arguments: Mapping[str, Any] | None = None,
     views_arguments: Mapping[str, Any] | None = None,
@@ -95,6 +98,8 @@ def train(
         download: fetch a known set that is not here yet.
         allow_changes: go on with a run although its settings changed.
         overwrite: delete what the run folder holds and start anew.
+        evaluate: measure the encoder at the end, beside raw pixels and an untrained network.
+        quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
         backbone_arguments: of the backbone, by name.
         views_arguments: fields of every view in the plan, by name.
@@ -122,7 +127,8 @@ def train(
         if here.leads:
             folder.open(overwrite=overwrite)
         here.wait()
-        with Progress(folder.path / "log.txt", quiet=not here.leads) as progress:
+        log = folder.path / "log.txt" if here.leads else None
+        with Progress(log, printing=here.leads and not quiet) as progress:
             images = collect(
                 source,
                 download=download,
@@ -134,7 +140,7 @@ def train(
             settings = resolve(asked, method_class, images.facts, here.device)
             job = _Job(folder, images, settings, method_class, here, progress)
             if not job.finished(allow_changes=allow_changes):
-                job.run()
+                job.run(evaluate=evaluate)
     return Run(folder.path)
 
 
@@ -186,8 +192,8 @@ class _Job:
             self.progress.say(f"{self.folder.path} is finished with these settings: nothing to do")
         return bool(known["status"] == "done")
 
-    def run(self) -> None:
-        """Train to the end, then write the encoder, its numbers and its gallery."""
+    def run(self, *, evaluate: bool) -> None:
+        """Train to the end, then write the encoder and, if wanted, its numbers and gallery."""
         began, ended = time.monotonic(), "failed"
         try:
             if self.here.leads:
@@ -195,7 +201,10 @@ class _Job:
             method = self._build()
             self._loop(method).run()
             if self.here.leads:
-                self._deliver(method)
+                encoder = self._encoder(method)
+                encoder.save(self.folder.model)
+                if evaluate:
+                    self._measure(encoder)
             ended = "done"
         except PreemptedError:
             ended = "preempted"
@@ -289,26 +298,25 @@ class _Job:
             )
         return loop
 
-    def _deliver(self, method: Method) -> None:
-        """Write model/, evaluation.json and gallery.npz."""
-        settings, say = self.settings, self.progress.say
-        encoder = Encoder(
+    def _encoder(self, method: Method) -> Encoder:
+        return Encoder(
             method.backbone,
-            size=settings.size,
+            size=self.settings.size,
             mean=self.mean,
             std=self.std,
-            name=settings.backbone,
-            arguments=settings.backbone_arguments,
+            name=self.settings.backbone,
+            arguments=self.settings.backbone_arguments,
         )
-        encoder.save(self.folder.model)
-        say("measuring the encoder beside raw pixels and an untrained network")
-        card = score(encoder, self.images.source, trained_on=self.images.source)
-        write_atomically(
-            self.folder.path / "evaluation.json", json.dumps(card.to_json(), indent=2).encode()
-        )
+
+    def _measure(self, encoder: Encoder) -> None:
+        """Write evaluation.json and gallery.npz."""
+        self.progress.say("measuring the encoder beside raw pixels and an untrained network")
+        card = score(encoder, self.images.spec, trained_on=self.images.source)
+        content = json.dumps(card.to_json(), indent=2)
+        write_atomically(self.folder.path / "evaluation.json", content.encode())
         make_gallery(encoder, card.queries, path=self.folder.path / "gallery.npz")
         for line in card.lines():
-            say(line)
+            self.progress.say(line)
 
 
 def build_method(config: Mapping[str, Any]) -> Method:

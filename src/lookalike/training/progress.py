@@ -21,19 +21,19 @@ class Progress:
 
     Args:
         log: file that every line is added to; none: no file.
-        quiet: whether to print nothing (every process but the first).
+        printing: whether anything is printed.
     """
 
-    def __init__(self, log: Path | None, *, quiet: bool = False) -> None:
+    def __init__(self, log: Path | None, *, printing: bool = True) -> None:
         self._log = log
-        self._quiet = quiet
+        self._printing = printing
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._printed = 0.0
 
     def __enter__(self) -> Progress:
         """Show the bar, where there is a terminal."""
-        if self._console.is_terminal and not self._quiet:
+        if self._console.is_terminal and self._printing:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
         return self
@@ -51,11 +51,9 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line, and keep it."""
-        if self._quiet:
-            return
         if self._live:
             self._live.console.print(line, markup=False)
-        else:
+        elif self._printing:
             print(line, file=sys.stderr, flush=True)
         self._keep(line)
 
@@ -68,8 +66,6 @@ class Progress:
             facts: short texts by name, such as `{"loss": "5.31"}`, in the order to show them.
             now: print a plain line even if the last one is recent.
         """
-        if self._quiet:
-            return
         line = "  ".join(
             [f"step {step:,}/{steps:,}", *(f"{name} {text}" for name, text in facts.items())]
         )
@@ -79,7 +75,7 @@ class Progress:
             self._live.update(row)
         if now or time.monotonic() - self._printed > PLAIN_SECONDS:
             self._printed = time.monotonic()
-            if not self._live:
+            if self._printing and not self._live:
                 print(line, file=sys.stderr, flush=True)
             self._keep(line)
 

@@ -122,10 +122,11 @@ class RunFolder:
                 "  fix: name a new folder"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path / ".lock", "w")  # held until this process ends
+        self._lock = open(self.path / ".lock", "w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as busy:
+            self.close()
             raise UsageError(
                 f"another process is training in {self.path}\n"
                 "  fix: wait for it, or name another --out"
@@ -137,6 +138,12 @@ class RunFolder:
         if holds_run:
             self.record = Run(self.path).record
         return holds_run
+
+    def close(self) -> None:
+        """Let others write; a process that ends does so by itself."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     def _visible(self) -> list[Path]:
         return [entry for entry in self.path.iterdir() if entry.name != ".lock"]

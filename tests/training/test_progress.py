@@ -1,0 +1,41 @@
+import pytest
+
+from lookalike.training.progress import Progress, duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (42, "42 s"),
+        (60, "1 min"),
+        (190, "3 min 10 s"),
+        (3600, "1 h"),
+        (4330, "1 h 12 min"),
+        (86400 * 2 + 5 * 3600, "2 d 5 h"),
+    ],
+)
+def test_duration_is_said_in_two_units(seconds, shown):
+    assert duration(seconds) == shown
+
+
+def test_lines_go_to_the_log_and_to_stderr(tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    with Progress(log) as progress:
+        progress.say("hello [bold]")
+        progress.show(3, 10, {"loss": "1.2"})
+    assert log.read_text() == "hello [bold]\nstep 3/10  loss 1.2\n"
+    captured = capsys.readouterr()
+    assert captured.err == log.read_text()
+    assert captured.out == ""
+
+
+def test_plain_lines_are_seldom_and_quiet_ones_are_kept(tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    with Progress(log, printing=False) as progress:
+        for step in range(100):
+            progress.show(step, 100, {})
+        progress.show(100, 100, {}, now=True)
+    assert log.read_text() == "step 0/100\nstep 100/100\n"
+    assert capsys.readouterr().err == ""
