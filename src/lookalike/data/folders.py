@@ -1,0 +1,109 @@
+"""Images in a folder of any depth, and the reading of single files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from lookalike.data.decode import UnreadableImage
+from lookalike.data.image_set import Unreadable
+from lookalike.data.tree import Tree, as_unicode, sorted_ids, why_ignored
+from lookalike.errors import UsageError
+
+MAX_FILE_BYTES = 512 * 2**20
+"""Larger files are refused: they are no images, or none that fits under a sensible pixel limit."""
+
+
+def read_file(path: str | Path) -> bytes:
+    """Return the bytes of a plain file; never waits on a pipe or a device.
+
+    Raises:
+        UnreadableImage: it is not there, may not be read, is no plain file, or is too large.
+    """
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableImage("not a plain file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise UnreadableImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+            return file.read(MAX_FILE_BYTES)
+    except OSError as problem:
+        raise UnreadableImage(f"cannot be opened: {problem.strerror}") from problem
+    except ValueError as problem:  # a path with a zero byte
+        raise UnreadableImage("not the name of any file") from problem
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+class FileReader:
+    """Reads files by their paths, relative to a folder or absolute."""
+
+    def __init__(self, root: Path, paths: tuple[str, ...]) -> None:
+        self._root = str(root)
+        self._paths = paths
+
+    def read(self, key: int) -> bytes:
+        """Return the bytes of one file."""
+        return read_file(os.path.join(self._root, self._paths[key]))
+
+
+def list_folder(root: Path) -> Tree:
+    """Return the images below a folder.
+
+    Links are followed, and each folder is read once: so loops end, and what a second way leads to
+    is listed among the ignored.
+
+    Raises:
+        UsageError: the folder itself cannot be listed.
+    """
+    paths: list[str] = []
+    ignored: list[Unreadable] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            place = os.stat(root / folder)
+            if (place.st_dev, place.st_ino) in seen:
+                ignored.append(Unreadable(as_unicode(folder), "a link to a folder already read"))
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            with os.scandir(root / folder) as entries:
+                found = sorted(
+                    f"{folder}{entry.name}{'/' * _is_folder(entry)}" for entry in entries
+                )
+        except OSError as problem:
+            reason = f"cannot be listed: {problem.strerror}"
+            if not folder:
+                raise UsageError(f"{root} {reason}") from problem
+            ignored.append(Unreadable(as_unicode(folder), reason))
+            continue
+        for path in reversed(found):  # the stack turns their order round once more
+            why = why_ignored(path)
+            if why:
+                ignored.append(Unreadable(as_unicode(path), why))
+            elif path.endswith("/"):
+                waiting.append(path)
+            else:
+                paths.append(path)
+    ids, keys = sorted_ids(paths)
+    return Tree(
+        where=str(root),
+        name=root.resolve().name or str(root),
+        ids=ids,
+        keys=keys,
+        reader=FileReader(root.absolute(), tuple(paths)),
+        ignored=tuple(sorted(ignored)),
+        folders=len(seen),
+    )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere: reading it will tell
+        return False

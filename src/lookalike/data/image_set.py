@@ -1,0 +1,138 @@
+"""A set of images with names and labels, wherever its bytes are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.data.decode import Raw
+from lookalike.errors import UsageError
+
+SPLITS = ("train", "test", "val", "valid", "validation")
+"""How the splits of a source may be called. The first is what is meant if nothing is said."""
+
+
+class Unreadable(NamedTuple):
+    """A file that shows no image, and why.
+
+    id: its path inside its source.
+    reason: a few words on one line.
+    """
+
+    id: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return one line that is safe on a terminal, whatever the file is called."""
+        shown = "".join(
+            letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+            for letter in self.id
+        )
+        return f"{shown}: {self.reason}"
+
+
+class Reader(Protocol):
+    """Where the bytes are: a folder, an archive, an array. It can be pickled, and is small then."""
+
+    def read(self, key: int) -> Raw:
+        """Return image `key` of all those the reader was made for.
+
+        Raises:
+            UnreadableImage: it is not there any more, or may not be read.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    r"""Images in a fixed order that does not depend on the file system.
+
+    Args:
+        name: what to call the set: the name of its folder or file, or of a known set.
+        ids: N names, one an image: its path inside the source, in Unicode; bytes of a path that
+            are none are written as `\xNN`.
+        labels: (N,) int64, positions in `class_names`; -1 where unknown.
+        class_names: names of the classes, the same for all splits of a source.
+        reader: gives the bytes or pixels.
+        keys: (N,) int64, what the reader calls each image.
+        split: which split of the source this is; None where there are none.
+        ignored: what lies among the images and is none by its name or kind.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    reader: Reader
+    keys: npt.NDArray[np.int64]
+    split: str | None = None
+    ignored: tuple[Unreadable, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
+
+    def read(self, position: int) -> Raw:
+        """Return the bytes of a file, or (H, W) or (H, W, 3) uint8 pixels.
+
+        Raises:
+            UnreadableImage: the file is gone, or may not be read.
+        """
+        return self.reader.read(int(self.keys[position]))
+
+    def select(self, positions: Sequence[int] | npt.NDArray[np.integer]) -> ImageSet:
+        """Return the images at these positions, in this order."""
+        chosen = np.asarray(positions, dtype=np.int64)
+        return replace(
+            self,
+            ids=tuple(self.ids[position] for position in chosen),
+            labels=self.labels[chosen],
+            keys=self.keys[chosen],
+        )
+
+
+def choose_split(split: str | None, splits: Sequence[str], *, where: str) -> str | None:
+    """Return the split that is meant: the first if none is named, None if there are none.
+
+    Raises:
+        UsageError: the source has no such split; `where` names it in the message.
+    """
+    if split is None:
+        return splits[0] if splits else None
+    if split not in splits:
+        choice = f"choose {' or '.join(splits)}" if splits else "leave the split out"
+        raise UsageError(f"{where} has no split {split!r}\nfix: {choice}")
+    return split
+
+
+def number_classes(
+    values: Iterable[object],
+) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """Return the names of the classes, in order, and each value's position among them, (N,).
+
+    Integers are in numerical order, also where they are written as text; everything else is in the
+    order of its characters. None, empty text, not-a-number and negative integers are unknown: -1.
+    """
+    names = [_class_name(value) for value in values]
+    known = {name for name in names if name}
+    numeric = all(name.isdecimal() and name.isascii() for name in known)
+    ordered = sorted(known, key=(lambda name: (int(name), name)) if numeric else None)
+    positions = {name: position for position, name in enumerate(ordered)}
+    labels = np.array([positions.get(name, -1) for name in names], dtype=np.int64)
+    return tuple(ordered), labels
+
+
+def _class_name(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        # A table's column of integers becomes one of floats where a value is missing.
+        return "" if np.isnan(value) else str(int(value) if value == int(value) else value)
+    if isinstance(value, (int, np.integer)):
+        return "" if value < 0 else str(value)
+    return str(value).strip()
