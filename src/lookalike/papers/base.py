@@ -138,7 +138,9 @@ def reproduce(
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
     outcomes = []
     for each in claims:
-        outcome = _run(paper, each, tuple(range(seeds)), out / paper, source or each.source, say)
+        outcome = _run(
+            paper, each, tuple(range(seeds)), out / paper, source=source or each.source, say=say
+        )
         content = json.dumps(outcome.to_json(), indent=2, ensure_ascii=False)
         write_atomically(out / paper / f"{each.name}.json", content.encode())
         outcomes.append(outcome)
@@ -150,6 +152,7 @@ def _run(
     claim: Claim,
     seeds: tuple[int, ...],
     folder: Path,
+    *,
     source: str,
     say: Callable[[str], None],
 ) -> Outcome:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +11,11 @@ import torch
 from torch import Tensor
 
 from lookalike.data.order import batch_positions, epoch_order
-from lookalike.data.quarantine import Quarantine
 from lookalike.data.resident import Resident
-from lookalike.data.sources import ImageSet
-from lookalike.data.stream import CropStream
 from lookalike.methods.base import Batch
 from lookalike.training.distributed import World
-from lookalike.views.make import crop_boxes, finish_views, make_views
-from lookalike.views.plans import Plan, View
+from lookalike.views.make import make_views
+from lookalike.views.plans import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,36 +42,11 @@ class Viewing:
     world: World
     channels_last: bool = True
 
-    def positions(self, count: int, epoch: int, batch: int) -> npt.NDArray[np.int64]:
-        """Return this process's part of one global batch of an epoch."""
-        order = epoch_order(count, seed=self.seed, epoch=epoch)
-        return batch_positions(
-            order,
-            batch=batch,
-            batch_size=self.batch_size,
-            rank=self.world.rank,
-            world=self.world.size,
-        )
-
     def batch(self, views: tuple[Tensor, ...], labels: Tensor, index: Tensor) -> Batch:
         """Return a batch whose views lie in memory as this device likes them."""
         if self.channels_last:
             views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         return Batch(views, labels, index)
-
-
-class Batches(Protocol):
-    """Where the loop takes its batches from.
-
-    count: images that can be trained on.
-    waited: seconds spent waiting for images since the last epoch began.
-    """
-
-    count: int
-    waited: float
-
-    def epoch(self, epoch: int, *, start: int, stop: int) -> Iterator[Batch]:
-        """Yield batches start, ..., stop - 1 of an epoch."""
 
 
 class ResidentBatches:
@@ -89,9 +58,7 @@ class ResidentBatches:
         viewing: how they become views.
     """
 
-    def __init__(
-        self, images: Resident, labels: npt.NDArray[np.int64], viewing: Viewing
-    ) -> None:
+    def __init__(self, images: Resident, labels: npt.NDArray[np.int64], viewing: Viewing) -> None:
         device = viewing.world.device
         self.count = len(images.pixels)
         self.waited = 0.0

@@ -279,5 +279,7 @@ def _precision(device: torch.device) -> tuple[str, str]:
 def _workers(facts: Facts) -> tuple[int, str]:
     if facts.resident:
         return 0, "the images are in memory"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return min(cores, 16), f"{cores} cores decode"

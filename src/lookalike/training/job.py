@@ -12,16 +12,16 @@ import torch
 
 from lookalike import registry
 from lookalike.backbones.build import build_backbone
+from lookalike.checkpoint import load_checkpoint
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
-from lookalike.checkpoint import load_checkpoint
 from lookalike.errors import PreemptedError, UsageError
 from lookalike.inference import Encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
 from lookalike.scorecard import make_gallery, score
-from lookalike.training.collection import Collection, collect
 from lookalike.training.batches import Viewing
+from lookalike.training.collection import Collection, collect
 from lookalike.training.defaults import Resolved, resolve
 from lookalike.training.distributed import World, world
 from lookalike.training.loop import Loop, Pace
@@ -29,6 +29,9 @@ from lookalike.training.monitors import Monitors
 from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Run, RunFolder, differences
 from lookalike.training.schedule import warmup_cosine
+
+WATCHED = 1024
+"""Images that the monitors look at: enough for the rank of a 512-wide representation."""
 
 
 def train(
@@ -138,7 +141,7 @@ def train(
                 say=progress.say,
             )
             settings = resolve(asked, method_class, images.facts, here.device)
-            job = _Job(folder, images, settings, method_class, here, progress)
+            job = _Job(folder, images, settings, method_class, here, progress=progress)
             if not job.finished(allow_changes=allow_changes):
                 job.run(evaluate=evaluate)
     return Run(folder.path)
@@ -154,6 +157,7 @@ class _Job:
         settings: Resolved,
         method: type[Method],
         here: World,
+        *,
         progress: Progress,
     ) -> None:
         self.folder = folder
@@ -216,7 +220,9 @@ class _Job:
     def _announce(self) -> None:
         """Write run.json and the picture of the views; say what was chosen, and why."""
         say, settings, images = self.progress.say, self.settings, self.images
-        name = torch.cuda.get_device_name(self.here.device) if self.here.device.type == "cuda" else ""
+        name = (
+            torch.cuda.get_device_name(self.here.device) if self.here.device.type == "cuda" else ""
+        )
         self.folder.start(self.record, list(settings.choices), name or str(self.here.device))
         images.quarantine.write_csv(self.folder.path / "unreadable.csv")
         say(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,26 @@ from torch.nn.parallel import DistributedDataParallel
 from lookalike.checkpoint import load_checkpoint, save_checkpoint
 from lookalike.errors import PreemptedError, TrainingError
 from lookalike.methods.base import Batch, ComparesProjections, Method, Step
-from lookalike.training.batches import Batches
 from lookalike.training.distributed import World
 from lookalike.training.monitors import Monitors, refuse_collapse
 from lookalike.training.progress import Progress, duration
 from lookalike.training.run_folder import RunFolder, read_lines
 from lookalike.training.schedule import set_learning_rate
 from lookalike.training.signals import StopRequest
+
+
+class Batches(Protocol):
+    """Where the loop takes its batches from.
+
+    count: images that can be trained on.
+    waited: seconds spent waiting for images since the last epoch began.
+    """
+
+    count: int
+    waited: float
+
+    def epoch(self, epoch: int, *, start: int, stop: int) -> Iterator[Batch]:
+        """Yield batches start, ..., stop - 1 of an epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,9 +220,7 @@ class Loop:
 
     def _autocast(self) -> torch.autocast:
         precision = self.pace.precision
-        return torch.autocast(
-            self.world.device.type, precision, enabled=precision != torch.float32
-        )
+        return torch.autocast(self.world.device.type, precision, enabled=precision != torch.float32)
 
     def _gradients(self, batch: Batch) -> Step:
         """Return the step of a batch, its gradients in the parameters."""
@@ -277,8 +288,8 @@ class Loop:
 
     def _count(self, step: Step) -> None:
         for name, value in {"loss": step.loss, **step.logs}.items():
-            value = value.detach().double()
-            self._totals[name] = self._totals[name] + value if name in self._totals else value
+            exact = value.detach().double()
+            self._totals[name] = self._totals[name] + exact if name in self._totals else exact
         one = torch.ones((), dtype=torch.float64, device=step.loss.device)
         self._totals["steps"] = self._totals["steps"] + one if "steps" in self._totals else one
 

@@ -77,8 +77,11 @@ class Monitors:
         was_training = method.training
         method.eval()
         try:
-            with torch.no_grad(), torch.autocast(
-                self._plain.device.type, precision, enabled=precision != torch.float32
+            with (
+                torch.no_grad(),
+                torch.autocast(
+                    self._plain.device.type, precision, enabled=precision != torch.float32
+                ),
             ):
                 representation = _in_parts(method.backbone, self._plain)
                 first, *others = (_in_parts(method.embed, view) for view in self._views)
@@ -117,9 +120,7 @@ def _in_parts(encode: Any, images: Tensor) -> Tensor:
 def refuse_collapse(readings: Sequence[Mapping[str, Any]]) -> None:
     """Raise TrainingError if the last two monitor rows both show a collapse."""
     rows = readings[-2:]
-    low = [
-        row["spread"] < COLLAPSED_SPREAD and row["rankme"] < COLLAPSED_RANK for row in rows
-    ]
+    low = [row["spread"] < COLLAPSED_SPREAD and row["rankme"] < COLLAPSED_RANK for row in rows]
     if len(low) == 2 and all(low):
         last = rows[-1]
         raise TrainingError(

@@ -35,7 +35,7 @@ def sgd(
     """
     _check.fraction(momentum=momentum)
     groups = _groups(module, constant_rate, weight_decay, decay_vectors=decay_vectors)
-    return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+    return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
 
 
 def lars(
@@ -83,7 +83,7 @@ def adamw(
         decay_vectors: whether biases and the parameters of batch normalisation decay too.
     """
     groups = _groups(module, constant_rate, weight_decay, decay_vectors=decay_vectors)
-    return AdamW(groups, lr=lr, betas=betas)
+    return AdamW(groups, lr=lr, betas=betas, fused=True)
 
 
 def _groups(
