@@ -183,8 +183,8 @@ def _write_folder(path: Path, text: bytes, tensors: Mapping[str, Tensor]) -> Non
             TENSORS: _write_file(unfinished / TENSORS, _safetensors(tensors)),
             STATE: _write_file(unfinished / STATE, [text]),
         }
-        lines = "".join(f"{_manifest_line(*entry)}\n" for entry in digests.items())
-        _write_file(unfinished / MANIFEST, [lines.encode()])
+        lines = [_manifest_line(name, digest).encode() for name, digest in digests.items()]
+        _write_file(unfinished / MANIFEST, lines)
         sync_folder(unfinished)
         unfinished.rename(path)
     except BaseException:
@@ -206,7 +206,7 @@ def _write_file(path: Path, parts: Iterable[bytes | memoryview]) -> str:
 
 
 def _manifest_line(name: str, digest: str) -> str:
-    return f"{digest}  {name}"
+    return f"{digest}  {name}\n"
 
 
 def _prune(folder: Path, *, newest: Path, keep: int) -> None:
@@ -232,7 +232,7 @@ def _safetensors(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
             "shape": tuple(tensor.shape),
             "data_offsets": (start, end),
         }
-    text = json.dumps(header).encode()
+    text = json.dumps(header, ensure_ascii=False).encode()  # the format wants UTF-8
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little")
     yield text
@@ -290,10 +290,10 @@ def _decode(text: bytes, tensors: Mapping[str, Tensor]) -> Any:
 
 def _read(path: Path, device: torch.device | str) -> tuple[int, dict[str, Any]]:
     """Return a checkpoint's step and state; raise _DamagedError if it is not whole."""
-    lines = _read_file(path / MANIFEST).decode(errors="replace").split("\n")
+    manifest = _read_file(path / MANIFEST).decode(errors="replace")
     contents = {name: _read_file(path / name) for name in (STATE, TENSORS)}
     for name, content in contents.items():
-        if _manifest_line(name, hashlib.sha256(content).hexdigest()) not in lines:
+        if _manifest_line(name, hashlib.sha256(content).hexdigest()) not in manifest:
             raise _DamagedError(f"{name} does not match its checksum in {MANIFEST}")
     try:
         loaded = safetensors.torch.load(contents[TENSORS])
