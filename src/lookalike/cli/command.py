@@ -113,7 +113,7 @@ def read_command(name: str, words: Sequence[str]) -> Command:
 def _chosen(option: Option, words: Sequence[str]) -> str | None:
     """Return what the words give for an option, else its default, else None."""
     chosen = option.default if isinstance(option.default, str) else None
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         name, joined, value = word.removeprefix("--").partition("=")
         if name.replace("-", "_") == option.name and (joined or word.startswith("--")):
             chosen = value if joined else following

@@ -1,4 +1,4 @@
-"""Write one HTML file that shows a run: curves, health, views, neighbours; it works offline."""
+"""Write a run down as one HTML file: curves, health, views, neighbours; works offline."""
 
 from __future__ import annotations
 
