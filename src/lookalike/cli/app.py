@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -111,4 +112,5 @@ def _keep_traceback(problem: BaseException) -> str:
 
 
 def _complain(kind: str, message: str) -> None:
+    message = re.sub(r"\n *fix:", "\n  fix:", message)
     print(f"{paint(f'{kind}:', 'red', 'bold', stream=sys.stderr)} {message}", file=sys.stderr)

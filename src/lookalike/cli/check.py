@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from lookalike.cli.terminal import Counter, entry, finish, print_json, say
 
-_SHOWN = 10  # files listed of each kind unless all are asked for
+if TYPE_CHECKING:
+    from lookalike.data.image_set import ImageSet, Unreadable
+    from lookalike.data.quarantine import Survey
+
+_SHOWN: Final = 10  # of each list, unless all of it is asked for
 
 
 def check(
@@ -21,8 +26,8 @@ def check(
 
     Args:
         source: images: a folder, archive, .npz, table or known name such as hands.
-        split: the part to look at, if the source has parts.
-        show_skipped: list everything that is left out, not the first ten.
+        split: the part to look at, where the source has parts; none: train.
+        show_skipped: list all that is left out, not the first ten.
         download: fetch a known set that is not here yet.
         json: print one JSON object in place of the account.
     """
@@ -34,20 +39,59 @@ def check(
     with Counter("images") as count:
         found = survey(images, progress=count)
     if json:
-        print_json(found.to_json())
+        print_json(_describe(images, found))
     else:
-        for name, text in found.facts().items():
+        for name, text in _account(images, found):
             print("\n".join(entry(name, text, column=14)))
-        _list(found.unreadable, "unreadable", all_of_them=show_skipped)
-        _list(images.ignored, "not an image by its name", all_of_them=show_skipped)
-    finish(following=f"lookalike views {source} --method simclr")
+        limit = None if show_skipped else _SHOWN
+        _list("unreadable", found.unreadable, limit)
+        _list("no images, by their names", found.ignored, limit)
+        _list("the same, byte for byte", [" = ".join(group) for group in found.copies], limit)
+    finish(following=f"lookalike views {source}   or   lookalike train {source}")
 
 
-def _list(left_out: Any, why: str, *, all_of_them: bool) -> None:
-    shown = left_out if all_of_them else left_out[:_SHOWN]
-    if shown:
-        print(f"\n{why}")
-    for each in shown:
-        print(f"  {each}")
-    if len(shown) < len(left_out):
-        print(f"  and {len(left_out) - len(shown):,} more: --show-skipped")
+def _account(images: ImageSet, found: Survey) -> Iterator[tuple[str, str]]:
+    """Yield what is worth a line, by name."""
+    split = f", split {images.split}" if images.split else ""
+    yield "images", f"{found.count:,} in {images.name}{split}"
+    if found.classes:
+        few, most = min(found.classes.values()), max(found.classes.values())
+        yield "classes", f"{len(found.classes):,}, of {few:,} to {most:,} images"
+    else:
+        yield "classes", "none known: training needs none"
+    if len(found.sizes):
+        sides = sorted(map(tuple, found.sizes.tolist()), key=lambda side: side[0] * side[1])
+        least, median, most = (
+            "x".join(map(str, sides[at][::-1])) for at in (0, len(sides) // 2, -1)
+        )
+        spread = f"{least} to {most} px, median {median}" if least != most else f"{least} px"
+        yield "sizes", spread
+        yield "formats", ", ".join(f"{count:,} {name}" for name, count in found.formats.items())
+    yield "unreadable", f"{len(found.unreadable):,} ({len(found.unreadable) / found.count:.1%})"
+    yield "copies", f"{sum(len(group) - 1 for group in found.copies):,} exact"
+
+
+def _list(what: str, lines: Sequence[Unreadable | str], limit: int | None) -> None:
+    if lines:
+        print(f"\n{what}:")
+    for line in lines[:limit]:
+        print(f"  {line}")
+    if limit is not None and len(lines) > limit:
+        print(f"  and {len(lines) - limit:,} more, which --show-skipped lists")
+
+
+def _describe(images: ImageSet, found: Survey) -> dict[str, Any]:
+    return {
+        "name": images.name,
+        "split": images.split,
+        "images": found.count,
+        "readable": len(found.positions),
+        "classes": found.classes,
+        "formats": found.formats,
+        "smallest": found.sizes.min(0).tolist() if len(found.sizes) else None,
+        "largest": found.sizes.max(0).tolist() if len(found.sizes) else None,
+        "unreadable": [each._asdict() for each in found.unreadable],
+        "ignored": [each._asdict() for each in found.ignored],
+        "copies": found.copies,
+        "seconds": round(found.seconds, 2),
+    }
