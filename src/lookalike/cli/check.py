@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,12 +61,12 @@ def _account(images: ImageSet, found: Survey) -> Iterator[tuple[str, str]]:
     else:
         yield "classes", "none known: training needs none"
     if len(found.sizes):
-        sides = sorted(map(tuple, found.sizes.tolist()), key=lambda side: side[0] * side[1])
+        by_area = sorted(found.sizes.tolist(), key=math.prod)
         least, median, most = (
-            "x".join(map(str, sides[at][::-1])) for at in (0, len(sides) // 2, -1)
+            f"{width}x{height}"
+            for height, width in (by_area[0], by_area[len(by_area) // 2], by_area[-1])
         )
-        spread = f"{least} to {most} px, median {median}" if least != most else f"{least} px"
-        yield "sizes", spread
+        yield "sizes", f"{least} px" if least == most else f"{least} to {most} px, median {median}"
         yield "formats", ", ".join(f"{count:,} {name}" for name, count in found.formats.items())
     yield "unreadable", f"{len(found.unreadable):,} ({len(found.unreadable) / found.count:.1%})"
     yield "copies", f"{sum(len(group) - 1 for group in found.copies):,} exact"
