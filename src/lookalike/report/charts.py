@@ -1,9 +1,9 @@
-"""Line charts as geometry: the template draws them as static SVG, which prints and needs no script."""
+"""Line charts as geometry: the template draws them as SVG, which prints and needs no script."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,19 +12,17 @@ import numpy.typing as npt
 WIDTH, HEIGHT = 360, 216
 LEFT, RIGHT, TOP, BOTTOM = 48, 348, 14, 186  # of the plot inside
 THINNED = 400  # points drawn of a line at most: more than the plot has pixels
-SMOOTHED_SHARE = 20  # a smoothed value is the mean over this fraction of the line: one in 20
+SMOOTHED_SHARE = 20  # a running mean reaches over one in so many values to each side
+DOTTED = 60  # lines of at most so many values get dots
+ROOM = 0.06  # above and below the values, as a share of their range
 
 Numbers = Sequence[float]
-Say = Callable[[float], str]
 
 
 def number(value: float) -> str:
     """Return a number as people write it: at most four digits that count, thousands apart."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3f}" if 0.01 <= abs(value) < 10 else f"{value:.4g}"
+    words = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return words.replace("e-0", "e-").replace("-", "\u2212")
 
 
 def percent(share: float) -> str:
@@ -38,6 +36,21 @@ class Mark:
 
     place: float
     text: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A horizontal line to compare with.
+
+    Args:
+        place: in pixels.
+        text: what it stands for.
+        text_place: where that is written, on the side of the line where the last value is not.
+    """
+
+    place: float
+    text: str
+    text_place: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ class Chart:
     dots: tuple[tuple[float, float], ...]
     x_marks: tuple[Mark, ...]
     y_marks: tuple[Mark, ...]
-    references: tuple[Mark, ...]
+    references: tuple[Reference, ...]
     x_title: str
     y_title: str
     points: tuple[tuple[float, float, str], ...]
@@ -82,7 +95,7 @@ def line_chart(
     y: Numbers,
     *,
     x_title: str,
-    say: Say = number,
+    shares: bool = False,
     smooth: bool = False,
     references: Sequence[tuple[float, str]] = (),
     include: Numbers = (),
@@ -95,7 +108,7 @@ def line_chart(
         x: ascending.
         y: as many; values that are not finite are left out.
         x_title: what x counts.
-        say: how a y is written.
+        shares: whether y are shares, to be written as percentages.
         smooth: whether a running mean is drawn over the values.
         references: (y, text) of horizontal lines.
         include: y that must be inside the plot.
@@ -106,43 +119,39 @@ def line_chart(
     kept = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if not kept:
         return None
+    say = percent if shares else number
     xs, ys = (np.array(column, dtype=np.float64) for column in zip(*kept, strict=True))
-    mean = running_mean(ys, window=max(1, len(ys) // SMOOTHED_SHARE)) if smooth else ys
+    smooth = smooth and len(ys) >= SMOOTHED_SHARE
+    mean = running_mean(ys, reach=len(ys) // SMOOTHED_SHARE) if smooth else ys
     shown = thin(ys)
     xs, ys, mean = xs[shown], ys[shown], mean[shown]
-    x_scale = Scale.over(xs, LEFT, RIGHT)
-    y_scale = Scale.over(
-        np.concatenate([ys, np.array([*include, *(value for value, _ in references)])]),
-        BOTTOM,
-        TOP,
-    )
-    smoothed = smooth and len(ys) >= SMOOTHED_SHARE
-    px, py = x_scale(xs), y_scale(ys)
-
-    def words(place: int) -> str:
-        average = f" (mean {say(mean[place])})" if smoothed else ""
-        return f"{say(ys[place])}{average} at {x_title} {number_of(xs[place])}"
-
+    x_scale = Scale.over(xs, LEFT, RIGHT, include=[xs[0], xs[-1]])
+    y_scale = Scale.over(ys, BOTTOM, TOP, include=[*include, *(value for value, _ in references)])
+    px, py = _tenths(x_scale(xs)), _tenths(y_scale(ys))
+    smooth_py = _tenths(y_scale(mean))
+    said = [
+        f"{say(value)}{f', mean {say(average)}' if smooth else ''}, {x_title} {_count(where)}"
+        for where, value, average in zip(xs, ys, mean, strict=True)
+    ]
     return Chart(
         name=name,
         title=title,
-        latest=words(len(ys) - 1),
+        latest=said[-1],
         summary=(
             f"{title} over {x_title}: from {say(ys[0])} to {say(ys[-1])}, "
             f"lowest {say(ys.min())}, highest {say(ys.max())}"
         ),
         path=svg_path(px, py),
-        smooth=svg_path(px, y_scale(mean)) if smoothed else "",
-        dots=tuple(zip(_tenths(px), _tenths(py), strict=True)) if len(px) <= 60 and not smooth else (),
-        x_marks=x_scale.marks(5, number_of),
-        y_marks=y_scale.marks(4, say),
-        references=tuple(Mark(float(y_scale(value)), text) for value, text in references),
+        smooth=svg_path(px, smooth_py) if smooth else "",
+        dots=tuple(zip(px, py, strict=True)) if len(px) <= DOTTED and not smooth else (),
+        x_marks=x_scale.marks(5),
+        y_marks=y_scale.marks(4, shares=shares),
+        references=tuple(
+            _reference(float(y_scale(value)), text, py[-1]) for value, text in references
+        ),
         x_title=x_title,
         y_title="",
-        points=tuple(
-            (a, b, words(i))
-            for i, (a, b) in enumerate(zip(_tenths(px), _tenths(y_scale(mean)), strict=True))
-        ),
+        points=tuple(zip(px, smooth_py, said, strict=True)),
     )
 
 
@@ -156,7 +165,7 @@ def trail_chart(
     y_title: str,
     names: Sequence[str],
 ) -> Chart | None:
-    """Chart the way of a point (x, y) over time, with `names` saying when; none if all is not finite."""
+    """Chart the way of a point (x, y) over time; `names` say when. None if nothing is finite."""
     kept = [
         (a, b, when)
         for a, b, when in zip(x, y, names, strict=True)
@@ -168,17 +177,17 @@ def trail_chart(
     ys = np.array([b for _, b, _ in kept])
     x_scale, y_scale = Scale.over(xs, LEFT, RIGHT), Scale.over(ys, BOTTOM, TOP)
     px, py = _tenths(x_scale(xs)), _tenths(y_scale(ys))
-    said = [f"{number(a)}, {number(b)} at {when}" for a, b, when in kept]
+    said = [f"{number(a)} and {number(b)}, {when}" for a, b, when in kept]
     return Chart(
         name=name,
         title=title,
         latest=said[-1],
         summary=f"{y_title} against {x_title}: from {said[0]} to {said[-1]}",
-        path=svg_path(x_scale(xs), y_scale(ys)),
+        path=svg_path(px, py),
         smooth="",
         dots=tuple(zip(px, py, strict=True)),
-        x_marks=x_scale.marks(4, number),
-        y_marks=y_scale.marks(4, number),
+        x_marks=x_scale.marks(4),
+        y_marks=y_scale.marks(4),
         references=(),
         x_title=x_title,
         y_title=y_title,
@@ -203,13 +212,21 @@ class Scale:
     end: float
 
     @classmethod
-    def over(cls, values: npt.NDArray[np.float64], start: float, end: float) -> Scale:
-        """Return the scale that just holds all values; a single value lies in its middle."""
+    def over(
+        cls,
+        values: npt.NDArray[np.float64],
+        start: float,
+        end: float,
+        *,
+        include: Numbers = (),
+    ) -> Scale:
+        """Return a scale that holds all values with some room, and what to include without."""
         low, high = float(values.min()), float(values.max())
-        if high - low <= 1e-9 * max(abs(low), abs(high)):
-            margin = abs(low) / 2 or 0.5
-            low, high = low - margin, high + margin
-        return cls(low, high, start, end)
+        room = ROOM * max(high - low, 1e-3 * abs(high)) or 0.5
+        floor, ceiling = min(include, default=math.inf), max(include, default=-math.inf)
+        low = floor if floor <= low else low - room
+        high = ceiling if ceiling >= high else high + room
+        return cls(low, high, start, end) if low < high else cls(low - 0.5, high + 0.5, start, end)
 
     def __call__(
         self, value: float | npt.NDArray[np.float64]
@@ -218,10 +235,21 @@ class Scale:
         share = (np.asarray(value, dtype=np.float64) - self.low) / (self.high - self.low)
         return np.asarray(self.start + share * (self.end - self.start))
 
-    def marks(self, about: int, say: Say) -> tuple[Mark, ...]:
-        """Return around `about` ticks at round values, each with its words."""
+    def marks(self, about: int, *, shares: bool = False) -> tuple[Mark, ...]:
+        """Return around `about` ticks at round values, with no more decimals than they need."""
+        factor, unit = (100, "\u00a0%") if shares else (1, "")
         values = round_values(self.low, self.high, about)
-        return tuple(Mark(round(float(self(value)), 1), say(value)) for value in values)
+        step = factor * (values[1] - values[0]) if len(values) > 1 else 1.0
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        return tuple(
+            Mark(
+                round(float(self(value)), 1),
+                number(value)
+                if decimals > 4
+                else f"{factor * value:,.{decimals}f}{unit}".replace("-", "\u2212"),
+            )
+            for value in values
+        )
 
 
 def round_values(low: float, high: float, about: int) -> list[float]:
@@ -233,19 +261,17 @@ def round_values(low: float, high: float, about: int) -> list[float]:
     return [float(f"{multiple * step:.12g}") for multiple in range(first, last + 1)]
 
 
-def running_mean(values: npt.NDArray[np.float64], *, window: int) -> npt.NDArray[np.float64]:
-    """Return the mean over up to `window` values on each side of every value, (N,); no lag."""
+def running_mean(values: npt.NDArray[np.float64], *, reach: int) -> npt.NDArray[np.float64]:
+    """Return the mean of each value with up to `reach` values before and after it, (N,)."""
     total = np.concatenate([[0.0], values.cumsum()])
     place = np.arange(len(values))
-    reach = np.minimum(window, np.minimum(place, len(values) - 1 - place))  # symmetric at the ends
-    result: npt.NDArray[np.float64] = (total[place + reach + 1] - total[place - reach]) / (
-        2 * reach + 1
-    )
+    start, stop = np.maximum(place - reach, 0), np.minimum(place + reach + 1, len(values))
+    result: npt.NDArray[np.float64] = (total[stop] - total[start]) / (stop - start)
     return result
 
 
 def thin(values: npt.NDArray[np.float64], *, limit: int = THINNED) -> npt.NDArray[np.int64]:
-    """Return ascending positions, about `limit` at most, that keep every peak, valley and both ends."""
+    """Return ascending positions, about `limit`, that keep all peaks, valleys and both ends."""
     if len(values) <= limit:
         return np.arange(len(values))
     parts = np.array_split(np.arange(len(values)), limit // 2)
@@ -253,15 +279,20 @@ def thin(values: npt.NDArray[np.float64], *, limit: int = THINNED) -> npt.NDArra
     return np.unique(np.concatenate([[0], *peaks, [len(values) - 1]]))
 
 
-def svg_path(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> str:
+def svg_path(x: Numbers, y: Numbers) -> str:
     """Return the SVG path through points given in pixels."""
     pairs = zip(x, y, strict=True)
-    return "".join(f"{'L' if i else 'M'}{a:.1f} {b:.1f}" for i, (a, b) in enumerate(pairs))
+    return "".join(f"{'L' if i else 'M'}{a:g} {b:g}" for i, (a, b) in enumerate(pairs))
 
 
-def number_of(count: float) -> str:
+def _reference(place: float, text: str, last: float) -> Reference:
+    under = last < place < BOTTOM - 16  # there is no room under a line at the bottom
+    return Reference(round(place, 1), text, round(place + 12 if under else place - 4, 1))
+
+
+def _count(value: float) -> str:
     """Return a step or an epoch: whole where it is whole."""
-    return f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def _tenths(values: npt.NDArray[np.float64]) -> list[float]:

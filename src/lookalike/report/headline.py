@@ -1,18 +1,19 @@
-"""The top of the page: what was trained on what, how it ended, and how good it is beside baselines."""
+"""The top of the page: what was trained on what, how it ended, how good it is beside baselines."""
 
 from __future__ import annotations
 
-import math
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from lookalike import registry
+from lookalike.errors import UsageError
 from lookalike.report.charts import number, percent
 from lookalike.report.confusion import Confusion
+from lookalike.report.reading import RunRecord, is_number
 from lookalike.training.progress import duration
-
-NORMAL_95 = 1.959964  # two-sided 95 % point of the normal distribution
 
 STATUSES = {
     "done": "Finished",
@@ -20,6 +21,11 @@ STATUSES = {
     "preempted": "Interrupted and saved; the same command goes on",
     "failed": "Stopped by an error",
 }
+BASELINES = {
+    "raw_pixels": ("raw pixels", "raw pixels"),
+    "untrained": ("untrained", "the untrained network"),
+    "starting": ("as it started", "the weights that training started from"),
+}  # key: (on its bar, in a sentence)
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Headline:
         sentence: the whole story in one line.
         status: the word in run.json.
         status_text: what it means.
+        started: when; empty where that is not known.
         facts: (name, value) pairs.
     """
 
@@ -38,6 +45,7 @@ class Headline:
     sentence: str
     status: str
     status_text: str
+    started: str
     facts: tuple[tuple[str, str], ...]
 
 
@@ -74,8 +82,8 @@ class Scores:
     Args:
         bars: its accuracies, the encoder's kNN first; empty without labels.
         verdict: what the comparison says, in one sentence.
-        protocol: how it was measured.
-        numbers: (name, value, how to read it) of what is no accuracy.
+        protocol: how it was measured, in sentences.
+        numbers: (name, value, how to read it) of what is not charted.
     """
 
     bars: tuple[Bar, ...]
@@ -84,108 +92,140 @@ class Scores:
     numbers: tuple[tuple[str, str, str], ...]
 
 
-def tell(run: Mapping[str, Any], resolved: Mapping[str, Any]) -> Headline:
-    """Return the headline of a run from its run.json."""
-    method = str(resolved.get("method") or "an unknown method")
-    source = str(resolved.get("source") or "an unknown source")
+def tell(record: RunRecord) -> Headline:
+    """Return the headline of a run."""
+    run, resolved = record.run, record.resolved
+    method = _method(str(resolved.get("method") or "an unknown method"))
+    source = str(resolved.get("source") or "unknown images")
     short = PurePath(source).name or source
     status = str(run.get("status") or "unknown")
-    seconds = run.get("seconds")
+    seconds, epochs = run.get("seconds"), resolved.get("epochs")
     environment = run.get("environment")
-    device = environment.get("device") if isinstance(environment, Mapping) else None
     facts = {
         "Images": _count(resolved.get("images")),
         "Backbone": resolved.get("backbone"),
-        "Epochs": _count(resolved.get("epochs")),
+        "Epochs": _count(epochs),
         "Steps": _count(resolved.get("steps")),
         "Batch": _count(resolved.get("batch_size")),
         "Side": f"{resolved['size']} px" if resolved.get("size") else None,
-        "Time": duration(seconds) if _is_number(seconds) else None,
-        "Device": device,
+        "Time": duration(seconds) if is_number(seconds) else None,
+        "Device": environment.get("device") if isinstance(environment, Mapping) else None,
         "Seed": resolved.get("seed"),
     }
-    backbone = f" a {resolved['backbone']} network" if resolved.get("backbone") else " a network"
-    images = f"{_count(resolved['images'])} images of " if resolved.get("images") else ""
-    epochs = resolved.get("epochs")
-    length = f" for {_count(epochs)} epoch{'s' if epochs != 1 else ''}" if epochs else ""
-    took = f"; it took {facts['Time']}" if facts["Time"] and status == "done" else ""
+    images = f"{facts['Images']} images of " if facts["Images"] else ""
+    length = f" for {facts['Epochs']} epoch{'s' if epochs != 1 else ''}" if epochs else ""
+    took = f", in {facts['Time']}" if facts["Time"] else ""
+    steps = f" of {facts['Steps']}" if facts["Steps"] else ""
+    reached = _count(record.train[-1].get("step")) if record.train else "0"
     return Headline(
         title=f"{method} on {short}",
-        sentence=f"{method} trained{backbone} on {images}{short}{length}{took}.",
+        sentence=f"A {resolved.get('backbone') or 'network'} "
+        + (
+            f"that {method} trained on {images}{short}{length}{took}."
+            if status == "done"
+            else f"in training with {method} on {images}{short}: {reached} steps{steps} are done."
+        ),
         status=status,
         status_text=STATUSES.get(status, status),
+        started=_moment(run.get("started")),
         facts=tuple((name, str(value)) for name, value in facts.items() if value is not None),
     )
 
 
 def weigh(evaluation: Mapping[str, Any], confusion: Confusion | None) -> Scores:
-    """Return the scorecard of evaluation.json; intervals need the number of images in `confusion`."""
-    asked = confusion.images if confusion else 0
-    k, temperature = evaluation.get("k"), evaluation.get("temperature")
-    bars = []
-    for kind, name, key in (
-        ("encoder", "this encoder, kNN", "knn_top1"),
-        ("probe", "this encoder, linear probe", "linear_top1"),
-        ("baseline", "raw pixels, kNN", "raw_pixels_knn_top1"),
-        ("baseline", "untrained network, kNN", "untrained_knn_top1"),
-    ):
-        value = evaluation.get(key)
-        if _is_number(value):
-            low, high = wilson_interval(value, asked) if asked else (None, None)
-            bars.append(Bar(kind, name, value, low, high))
-    if confusion and asked:
-        commonest = max(row.images for row in confusion.classes) / asked
-        bars.append(Bar("chance", "always the commonest class", commonest))
-    how = [f"k = {k}"] if k is not None else []
-    how += [f"T = {temperature}"] if temperature is not None else []
-    how += [f"{asked:,} images asked about"] if asked else []
-    protocol = str(evaluation.get("protocol") or "")
+    """Return the scorecard in evaluation.json; `confusion` says how far one answer for all gets."""
+    bars = [
+        _bar(evaluation, "encoder", "this encoder, kNN", "knn_top1"),
+        _bar(evaluation, "probe", "this encoder, linear", "linear_top1"),
+        *(
+            _bar(evaluation, "baseline", f"{name}, kNN", f"{key}_knn_top1")
+            for key, (name, _) in BASELINES.items()
+        ),
+    ]
+    if confusion and confusion.images:
+        commonest = max(row.images for row in confusion.classes) / confusion.images
+        bars.append(Bar("chance", "one answer for all", commonest))
+    known = tuple(bar for bar in bars if bar)
+    of = f"of {_count(evaluation['dim'])} " if evaluation.get("dim") else ""
+    encoder = known[0] if known and known[0].kind == "encoder" else None
     return Scores(
-        bars=tuple(bars) if bars and bars[0].kind == "encoder" else (),
-        verdict=_compare(bars),
-        protocol=" · ".join(part for part in (", ".join(how), protocol) if part),
+        bars=known if encoder else (),
+        verdict=_compare(encoder, evaluation) if encoder else "",
+        protocol=_protocol(evaluation),
         numbers=tuple(
             (name, number(evaluation[key]), meaning)
             for name, key, meaning in (
-                ("Effective rank", "rankme", "directions in use; more is richer"),
-                ("Alignment", "alignment", "distance of two views; lower is better"),
-                ("Uniformity", "uniformity", "0 is one point; lower is more even"),
+                ("Recall at 1", "recall_at_1", "share of images whose nearest is of their class"),
+                ("Effective rank", "rankme", f"{of}directions in use; more is richer"),
+                ("Alignment", "alignment", "0 to 4; low when views of an image agree"),
+                ("Uniformity", "uniformity", "0 to \u22128; low when images spread evenly"),
             )
-            if _is_number(evaluation.get(key))
+            if is_number(evaluation.get(key))
         ),
     )
 
 
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share seen in `count` trials (Wilson 1927), inside [0, 1]."""
-    squared = NORMAL_95**2
-    centre = (share + squared / (2 * count)) / (1 + squared / count)
-    reach = (
-        NORMAL_95
-        / (1 + squared / count)
-        * math.sqrt(max(share * (1 - share), 0) / count + squared / (4 * count**2))
-    )
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+def _bar(evaluation: Mapping[str, Any], kind: str, name: str, key: str) -> Bar | None:
+    value, interval = evaluation.get(key), evaluation.get(f"{key}_ci95")
+    if not is_number(value):
+        return None
+    if isinstance(interval, list) and len(interval) == 2 and all(map(is_number, interval)):
+        return Bar(kind, name, value, *interval)
+    return Bar(kind, name, value)
 
 
-def _compare(bars: list[Bar]) -> str:
-    encoder = next((bar for bar in bars if bar.kind == "encoder"), None)
-    baselines = [bar for bar in bars if bar.kind == "baseline"]
-    if encoder is None or not baselines:
+def _compare(encoder: Bar, evaluation: Mapping[str, Any]) -> str:
+    """Return what the encoder's kNN is worth beside the better of the baselines."""
+    baselines = [
+        bar
+        for key, (_, name) in BASELINES.items()
+        if (bar := _bar(evaluation, "baseline", name, f"{key}_knn_top1"))
+    ]
+    if not baselines:
         return ""
     best = max(baselines, key=lambda bar: bar.value)
-    name = best.name.removesuffix(", kNN")
     points = f"{100 * abs(encoder.value - best.value):.1f} points"
+    against = f"the best baseline, {best.name} ({percent(best.value)})"
     if encoder.value <= best.value:
-        return f"Training has not paid off yet: {name} do as well or better, by {points}."
+        return f"Training has not paid off: {points} below {against}."
     if encoder.low is not None and best.high is not None and encoder.low <= best.high:
-        return f"{points} above {name}, but the intervals overlap: too few images to be sure."
-    return f"{points} above the better baseline, {name} ({percent(best.value)})."
+        return f"{points} above {against}, but the intervals overlap: too close to be sure."
+    return f"{points} above {against}."
+
+
+def _protocol(evaluation: Mapping[str, Any]) -> str:
+    """Return how the scores were measured, as far as the evaluation says it."""
+    k, reason = evaluation.get("k"), evaluation.get("k_reason")
+    said = []
+    if k is not None:
+        because = f" ({reason})" if reason else ""
+        temperature = evaluation.get("temperature")
+        at = f" at temperature T = {temperature}" if temperature is not None else ""
+        said.append(f"kNN: the k = {k} nearest{because} vote, weighted by cosine{at}.")
+    asked, bank = _count(evaluation.get("query_images")), evaluation.get("bank_images")
+    if asked is not None:
+        said.append(f"{_count(bank)} images vote on {asked}." if bank else f"{asked} images asked.")
+    protocol = str(evaluation.get("protocol") or "").rstrip(".")
+    if protocol:
+        said.append(f"{protocol[:1].upper()}{protocol[1:]}.")
+    return " ".join(said)
+
+
+def _method(name: str) -> str:
+    """Return a method by the name of its class, where that can be found: SimCLR for simclr."""
+    try:
+        return registry.locate("methods", name).attribute or name
+    except (UsageError, OSError, ValueError):  # somebody's own file may be gone by now
+        return name
+
+
+def _moment(started: object) -> str:
+    try:
+        moment = datetime.datetime.fromisoformat(str(started))
+    except ValueError:
+        return "" if started is None else str(started)
+    return f"{moment.day} {moment:%B %Y, %H:%M} {moment:%Z}".strip()
 
 
 def _count(value: object) -> str | None:
     return f"{value:,}" if isinstance(value, int) else (None if value is None else str(value))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

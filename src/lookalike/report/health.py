@@ -7,9 +7,12 @@ the effective rank (RankMe, arXiv:2210.02885, section 3), and retrieval falling 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from lookalike.report.charts import percent
+from lookalike.report.reading import is_number
 
 COLLAPSED_SPREAD, LOW_SPREAD = 0.05, 0.3  # the lower ones are those at which a run stops itself
 COLLAPSED_RANK, LOW_RANK = 2.0, 3.0
@@ -17,72 +20,87 @@ WORRYING_FALL = 0.1  # of retrieval or kNN accuracy, from its best: more than mo
 
 RETRIEVAL = {
     "knn_top1": "kNN accuracy",
-    "view_retrieval_top1": "view retrieval",
+    "view_retrieval_top1": "View retrieval",
 }
+
+Level = Literal["unknown", "healthy", "warning", "collapsed"]
+LEVELS: tuple[Level, ...] = ("unknown", "healthy", "warning", "collapsed")  # the worst is last
+
+
+class Sign(NamedTuple):
+    """One thing that the monitors say, and how bad it is."""
+
+    level: Level
+    sentence: str
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the monitors say.
+    """What the monitors say in all.
 
     Args:
-        level: how bad it is.
-        headline: two or three words.
-        reasons: one sentence a sign, each with its number.
+        level: of the worst sign.
+        headline: a few words.
+        signs: each with its number.
     """
 
-    level: Literal["healthy", "warning", "collapsed", "unknown"]
+    level: Level
     headline: str
-    reasons: tuple[str, ...]
+    signs: tuple[Sign, ...]
+
+
+HEADLINES: dict[Level, str] = {
+    "unknown": "Not known",
+    "healthy": "Healthy",
+    "warning": "Look closer",
+    "collapsed": "Collapsed",
+}
 
 
 def judge(monitors: Sequence[Mapping[str, Any]]) -> Verdict:
     """Return the verdict on the last of a run's monitor lines, oldest first."""
-    if not monitors:
-        return Verdict("unknown", "Not known", ("No monitor line was written.",))
-    last = monitors[-1]
+    signs = tuple([*_of_vectors(monitors[-1]), *_of_retrieval(monitors)] if monitors else ())
+    level: Level = max((sign.level for sign in signs), key=LEVELS.index, default="unknown")
+    if not signs:
+        signs = (Sign("unknown", "There are no monitor readings to judge by."),)
+    return Verdict(level, HEADLINES[level], signs)
+
+
+def _of_vectors(last: Mapping[str, Any]) -> Iterator[Sign]:
+    for name, value in last.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield Sign("collapsed", f"The monitor {name} is not a finite number.")
     spread, rank = last.get("spread"), last.get("rankme")
-    collapsed: list[str] = []
-    warnings: list[str] = []
-    healthy: list[str] = []
-    broken = [name for name, value in last.items() if _number(value) and not math.isfinite(value)]
-    if broken:
-        collapsed.append(f"{', '.join(broken)} is not a finite number.")
-    low_spread = _finite(spread) and spread < COLLAPSED_SPREAD
-    low_rank = _finite(rank) and rank < COLLAPSED_RANK
-    grave = collapsed if low_spread and low_rank else warnings  # one of them alone can mislead
-    if _finite(spread):
+    both = (
+        is_number(spread)
+        and spread < COLLAPSED_SPREAD
+        and is_number(rank)
+        and rank < COLLAPSED_RANK
+    )
+    grave: Level = "collapsed" if both else "warning"  # one of the two alone can mislead
+    if is_number(spread):
         if spread < COLLAPSED_SPREAD:
-            grave.append(f"Spread is {spread:.2f}: all images get nearly the same vector.")
+            yield Sign(grave, f"Spread is {spread:.2f}: all images get nearly the same vector.")
         elif spread < LOW_SPREAD:
-            warnings.append(f"Spread is {spread:.2f}: the vectors huddle together.")
+            yield Sign("warning", f"Spread is {spread:.2f}: the vectors huddle together.")
         else:
-            healthy.append(f"Spread is {spread:.2f}, where 0 is collapse and 1 is even.")
-    if _finite(rank):
+            yield Sign("healthy", f"Spread is {spread:.2f}, where 0 is collapse and 1 is even.")
+    if is_number(rank):
         if rank < COLLAPSED_RANK:
-            grave.append(f"Effective rank is {rank:.1f}: one direction holds nearly everything.")
+            yield Sign(grave, f"Effective rank is {rank:.1f}: one direction holds nearly all.")
         elif rank < LOW_RANK:
-            warnings.append(f"Effective rank is {rank:.1f}: very few directions are in use.")
+            yield Sign("warning", f"Effective rank is {rank:.1f}: few directions are in use.")
         else:
-            healthy.append(f"Effective rank is {rank:.1f}: about that many directions are in use.")
+            yield Sign("healthy", f"Effective rank is {rank:.1f}: so many directions are in use.")
+
+
+def _of_retrieval(monitors: Sequence[Mapping[str, Any]]) -> Iterator[Sign]:
     for key, name in RETRIEVAL.items():
-        values = [row[key] for row in monitors if _finite(row.get(key))]
-        if values and values[-1] < max(values) - WORRYING_FALL:
-            warnings.append(f"{name} fell to {values[-1]:.2f} from its best, {max(values):.2f}.")
-        elif values:
-            healthy.append(f"{name} is {values[-1]:.2f}, best {max(values):.2f}.")
-    if collapsed:
-        return Verdict("collapsed", "Collapsed", tuple(collapsed + warnings))
-    if warnings:
-        return Verdict("warning", "Warning", tuple(warnings))
-    if healthy:
-        return Verdict("healthy", "Healthy", tuple(healthy))
-    return Verdict("unknown", "Not known", ("The monitor lines hold none of the known signs.",))
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and _number(value) and math.isfinite(value)
+        values = [row[key] for row in monitors if is_number(row.get(key))]
+        if not values:
+            continue
+        last, best = values[-1], max(values)
+        if last < best - WORRYING_FALL:
+            yield Sign("warning", f"{name} fell to {percent(last)} from {percent(best)}.")
+        else:
+            yield Sign("healthy", f"{name} is {percent(last)}; its best was {percent(best)}.")

@@ -65,7 +65,9 @@ def _tile(
     nearest = np.argpartition(-cosines, max(count - 1, 0), axis=1)[:, :count]  # (R, K)
     near = np.take_along_axis(cosines, nearest, axis=1)
     order = np.lexsort((nearest, -near), axis=1)
-    stranger = (labels[rows, None] != labels[None]) & (labels[rows, None] >= 0) & (labels[None] >= 0)
+    stranger = (
+        (labels[rows, None] != labels[None]) & (labels[rows, None] >= 0) & (labels[None] >= 0)
+    )
     cosines[~stranger] = -np.inf
     other = cosines.argmax(axis=1)
     other_cosine = cosines[np.arange(len(rows)), other]
@@ -115,7 +117,7 @@ def _pairs(
 
 
 def neighbour_agreement(neighbours: Neighbours, labels: npt.NDArray[np.int64]) -> float | None:
-    """Return the share of labelled images whose nearest image has their label; none without labels."""
+    """Return the share of labelled images whose nearest has their label; none without labels."""
     known = labels >= 0
     if not known.any():
         return None

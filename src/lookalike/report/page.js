@@ -35,16 +35,12 @@
   if (!gallery) return;
   const className = (image) => (gallery.labels[image] < 0 ? "" : gallery.classes[gallery.labels[image]]);
 
-  const place = (element, image) => {
-    element.style.setProperty("--x", image % gallery.columns);
-    element.style.setProperty("--y", Math.floor(image / gallery.columns));
-  };
+  const cell = (image) => [image % gallery.columns, Math.floor(image / gallery.columns)];
+  const place = (element, image) => cell(image).forEach((at, axis) => element.style.setProperty(["--x", "--y"][axis], at));
 
   // The dock: a chosen image and its neighbours, each of which can be chosen in turn.
   const dock = find("dock");
-  let chosen = -1;
-  let opener = null;
-  let chose = () => {}; // the map listens
+  let [chosen, opener, chose] = [-1, null, () => {}]; // the map listens to chose()
 
   const neighbour = (image, cosine) => {
     const known = gallery.labels[chosen] >= 0 && gallery.labels[image] >= 0;
@@ -101,26 +97,18 @@
   const card = find("map-card");
   const pen = canvas.getContext("2d");
   const points = gallery.points;
-  const reach = [0, 1].map((axis) => Math.max(...points.map((point) => Math.abs(point[axis]))));
+  const ranges = [0, 1].map((axis) => [Math.min, Math.max].map((end) => end(...points.map((each) => each[axis]))));
+  const [spanX, spanY] = ranges.map(([low, high]) => Math.max(high - low, 1e-6));
+  const [middleX, middleY] = ranges.map(([low, high]) => (low + high) / 2);
+  const used = [...new Set(gallery.labels)].filter((label) => label >= 0);
   const TILE = 34;
-  const view = { zoom: 1, x: 0, y: 0 };
-  let onlyLabel = -1;
-  let hovered = -1;
-  let places = [];
+  const view = { zoom: 1, x: middleX, y: middleY };
+  let [onlyLabel, hovered, places] = [-1, -1, []];
   const sheet = new Image();
-
-  const colours = () => {
-    const style = getComputedStyle(document.documentElement);
-    const named = (name) => style.getPropertyValue(`--${name}`).trim();
-    return {
-      ink: named("ink"), ground: named("panel"),
-      of: (image) => named(gallery.labels[image] < 0 ? "cx" : `c${gallery.labels[image] % gallery.colours}`),
-    };
-  };
 
   const project = () => {
     const { width, height } = frame.getBoundingClientRect();
-    const unit = Math.min((width / 2 - 28) / Math.max(reach[0], 1e-6), (height / 2 - 28) / Math.max(reach[1], 1e-6)) * view.zoom;
+    const unit = Math.min((width - 56) / spanX, (height - 56) / spanY) * view.zoom;
     places = points.map(([x, y]) => [width / 2 + (x - view.x) * unit, height / 2 - (y - view.y) * unit]);
     return { width, height, unit };
   };
@@ -128,32 +116,35 @@
   const tile = (image, side, colour) => {
     const [x, y] = places[image];
     const from = gallery.side;
+    const [column, row] = cell(image);
     pen.fillStyle = colour;
     pen.fillRect(x - side / 2 - 2, y - side / 2 - 2, side + 4, side + 4);
-    pen.drawImage(sheet, (image % gallery.columns) * from, Math.floor(image / gallery.columns) * from, from, from, x - side / 2, y - side / 2, side, side);
+    pen.drawImage(sheet, column * from, row * from, from, from, x - side / 2, y - side / 2, side, side);
   };
 
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
     const { width, height } = project();
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
+    Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) }); // clears it, too
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
-    const palette = colours();
-    const cache = gallery.classes.map((_, label) => palette.of(gallery.labels.indexOf(label)));
-    const colour = (image) => (gallery.labels[image] < 0 ? palette.of(image) : cache[gallery.labels[image]]);
+    const style = getComputedStyle(document.documentElement);
+    const named = (name) => style.getPropertyValue(`--${name}`).trim();
+    const [ink, ground, unknown] = ["ink", "panel", "cx"].map(named);
+    const hues = gallery.classes.map((_, label) => named(`c${label % gallery.colours}`));
+    const colour = (image) => hues[gallery.labels[image]] ?? unknown;
     const shown = (image) => onlyLabel < 0 || gallery.labels[image] === onlyLabel;
     const inside = ([x, y]) => x > -TILE && y > -TILE && x < width + TILE && y < height + TILE;
-    const taken = new Set();
+    const taken = new Map(); // cell of the grid -> place of its tile
     const tiles = [];
+    const free = ([x, y], column, row) => [-1, 0, 1].every((i) => [-1, 0, 1].every((j) => {
+      const other = taken.get(`${column + i} ${row + j}`);
+      return !other || Math.max(Math.abs(other[0] - x), Math.abs(other[1] - y)) >= TILE;
+    }));
     places.forEach((at, image) => {
       if (!inside(at)) return;
-      const cell = `${Math.floor(at[0] / TILE)} ${Math.floor(at[1] / TILE)}`;
-      if (shown(image) && !taken.has(cell)) {
-        taken.add(cell);
+      const [column, row] = at.map((part) => Math.floor(part / TILE));
+      if (shown(image) && free(at, column, row)) {
+        taken.set(`${column} ${row}`, at);
         tiles.push(image);
         return;
       }
@@ -164,10 +155,22 @@
       pen.fill();
     });
     pen.globalAlpha = 1;
-    tiles.forEach((image) => tile(image, 26, colour(image)));
+    Object.assign(pen, { font: "700 15px system-ui, sans-serif", textAlign: "center", textBaseline: "middle", lineWidth: 5, lineJoin: "round" });
+    tiles.forEach((image) => tile(image, TILE - 6, colour(image)));
+    const titled = [];
+    if (used.length <= 12) used.forEach((label) => {
+      const members = places.filter((_, image) => gallery.labels[image] === label);
+      const [x, y] = [0, 1].map((axis) => members.map((at) => at[axis]).sort((a, b) => a - b)[members.length >> 1]);
+      if (titled.some((other) => Math.abs(other[0] - x) < 56 && Math.abs(other[1] - y) < 18)) return;
+      titled.push([x, y]);
+      pen.globalAlpha = onlyLabel < 0 || onlyLabel === label ? 1 : 0.25;
+      Object.assign(pen, { strokeStyle: ground, fillStyle: ink });
+      pen.strokeText(gallery.classes[label].slice(0, 24), x, y);
+      pen.fillText(gallery.classes[label].slice(0, 24), x, y);
+    });
+    pen.globalAlpha = 1;
     if (chosen >= 0) {
-      pen.strokeStyle = palette.ink;
-      pen.lineWidth = 1.5;
+      Object.assign(pen, { strokeStyle: ink, lineWidth: 1.5 });
       for (const other of gallery.near[chosen]) {
         pen.beginPath();
         pen.moveTo(...places[chosen]);
@@ -175,19 +178,15 @@
         pen.stroke();
       }
       gallery.near[chosen].forEach((other) => tile(other, 32, colour(other)));
-      tile(chosen, 54, palette.ink);
+      tile(chosen, 54, ink);
     }
-    if (hovered >= 0) tile(hovered, 44, palette.ink);
+    if (hovered >= 0) tile(hovered, 44, ink);
   };
 
-  let waiting = false;
+  let request = 0;
   const redraw = () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw();
-    });
+    cancelAnimationFrame(request);
+    request = requestAnimationFrame(draw);
   };
 
   const nearest = (x, y, limit) => {
@@ -222,7 +221,7 @@
     view.x += ((x ?? width / 2) - width / 2) * gain;
     view.y -= ((y ?? height / 2) - height / 2) * gain;
     view.zoom = next;
-    if (next === 1) view.x = view.y = 0;
+    if (next === 1) Object.assign(view, { x: middleX, y: middleY });
     canvas.classList.toggle("moved", next > 1);
     point(-1);
   };

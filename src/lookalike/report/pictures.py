@@ -14,10 +14,18 @@ import numpy.typing as npt
 from PIL import Image
 
 LARGEST_SHEET = 4096  # pixels a side that every browser decodes
-SHEET_BYTES = 6_000_000  # of JPEG: 8 MB as base64, which leaves 2 MB for all the rest
-VIEWS_WIDTH = 2000
+SHEET_BYTES = 5_400_000  # of JPEG: 7.2 MB as base64, so that the page stays under 10 MB
 VIEWS_BYTES = 900_000
-SETTINGS = ((64, 84), (64, 72), (48, 80), (48, 60), (32, 70), (32, 40))  # side, JPEG quality
+VIEWS_SETTINGS = ((2000, 88), (2000, 60), (1400, 60), (1000, 40))  # width, JPEG quality
+SHEET_SETTINGS = (
+    (64, 84),
+    (64, 72),
+    (48, 80),
+    (48, 60),
+    (32, 84),
+    (32, 60),
+    (32, 40),
+)  # side, JPEG quality
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,10 @@ def thumbnail_sheet(thumbs: npt.NDArray[np.uint8], *, budget: int = SHEET_BYTES)
     """
     columns = max(2, math.ceil(math.sqrt(len(thumbs))))
     rows = max(2, math.ceil(len(thumbs) / columns))  # 2 at least: CSS divides by rows - 1
-    for side, quality in SETTINGS:
-        if side * columns > LARGEST_SHEET or (side > thumbs.shape[1] and side > SETTINGS[-1][0]):
+    for side, quality in SHEET_SETTINGS:
+        if side * columns > LARGEST_SHEET or (
+            side > thumbs.shape[1] and side > SHEET_SETTINGS[-1][0]
+        ):
             continue
         sheet = np.full((rows * columns, side, side, 3), 128, np.uint8)
         sheet[: len(thumbs)] = _resize(thumbs, side)
@@ -61,7 +71,9 @@ def _resize(thumbs: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     if thumbs.shape[1] == side:
         return thumbs
     box = (side, side)
-    return np.stack([np.asarray(Image.fromarray(t).resize(box, Image.LANCZOS)) for t in thumbs])
+    return np.stack(
+        [np.asarray(Image.fromarray(t).resize(box, Image.Resampling.LANCZOS)) for t in thumbs]
+    )
 
 
 @dataclass(frozen=True)
@@ -109,13 +121,13 @@ def views_picture(path: Path) -> tuple[str, int, int]:
     """
     with Image.open(path, formats=["PNG"]) as opened:
         picture = opened.convert("RGB")
-    if picture.width > VIEWS_WIDTH:
-        picture = picture.resize(
-            (VIEWS_WIDTH, round(picture.height * VIEWS_WIDTH / picture.width)), Image.LANCZOS
-        )
-    encoded = _jpeg(picture, 88)
-    if len(encoded) > VIEWS_BYTES:
-        encoded = _jpeg(picture, 60)
+    for width, quality in VIEWS_SETTINGS:
+        if picture.width > width:
+            height = max(1, round(picture.height * width / picture.width))
+            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+        encoded = _jpeg(picture, quality)
+        if len(encoded) <= VIEWS_BYTES:
+            break
     return _data_uri("jpeg", encoded), picture.width, picture.height
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -169,9 +170,14 @@ def read_gallery(path: Path) -> Gallery:
     return gallery
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value from JSON is a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _steps(path: Path) -> tuple[dict[str, Any], ...]:
     rows = [row for row in read_lines(path) if isinstance(row, dict)]
-    return tuple(sorted(rows, key=lambda row: float(row.get("step") or 0)))
+    return tuple(sorted(rows, key=lambda row: row["step"] if is_number(row.get("step")) else 0))
 
 
 def _count_lines(path: Path) -> int:
