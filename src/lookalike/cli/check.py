@@ -62,11 +62,12 @@ def _account(images: ImageSet, found: Survey) -> Iterator[tuple[str, str]]:
         yield "classes", "none known: training needs none"
     if len(found.sizes):
         by_area = sorted(found.sizes.tolist(), key=math.prod)
-        least, median, most = (
+        smallest, median, largest = (
             f"{width}x{height}"
             for height, width in (by_area[0], by_area[len(by_area) // 2], by_area[-1])
         )
-        yield "sizes", f"{least} px" if least == most else f"{least} to {most} px, median {median}"
+        span = smallest if smallest == largest else f"{smallest} to {largest}"
+        yield "sizes", f"{span} px, median {median}"
         yield "formats", ", ".join(f"{count:,} {name}" for name, count in found.formats.items())
     yield "unreadable", f"{len(found.unreadable):,} ({len(found.unreadable) / found.count:.1%})"
     yield "copies", f"{sum(len(group) - 1 for group in found.copies):,} exact"
