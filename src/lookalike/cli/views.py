@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lookalike.cli.command import Group
 from lookalike.cli.terminal import finish, say
 
+LIBRARY = "training.preview:preview"
 GROUPS = (Group("views", "views.plans", entry="View"),)
 
 
-def views(
-    source: str,
-    *,
-    out: Path = Path("views.png"),
-    method: str = "simclr",
-    views: str | None = None,
-    size: int | None = None,
-    count: int = 8,
-    seed: int = 0,
-    views_arguments: Mapping[str, Any] | None = None,
-) -> None:
+def views(source: str, *, out: Path = Path("views.png"), **settings: Any) -> None:
     """Picture.
 
     Args:
         source: images: a folder, archive, .npz, table or known name such as hands.
         out: the picture to write.
-        method: training scheme whose views they are.
-        views: plan of views, by name; none: the method's for images of this size.
-        size: side of a view in pixels; none: as training would choose.
-        count: images to show.
-        seed: of every random choice.
-        views_arguments: fields of every view in the plan, by name.
+        settings: arguments of `training.preview.preview`.
     """
     say(f"importing torch to picture {source}")
+    from lookalike.training.preview import preview
+
+    picture = preview(source, **settings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(out, format="PNG")
+    finish(out, following=f"lookalike train {source}")
