@@ -1,0 +1,47 @@
+"""`evaluate` prints what the scorecard measures, and keeps it for the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lookalike.cli.app import main
+
+
+def test_prints_one_object_with_the_promised_numbers(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--data", str(photos), "--json", "--k", "3"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    for name in ("knn_top1", "linear_top1", "raw_pixels_knn_top1", "untrained_knn_top1"):
+        assert 0 <= told[name] <= 1, name
+    assert told["k"] == 3
+    assert json.loads((run / "evaluation.json").read_text()) == told
+
+
+def test_prints_a_table_for_people(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--data", str(photos)]) == 0
+    shown = capsys.readouterr()
+    assert "kNN top-1" in shown.out
+    assert "raw pixels" in shown.out
+    assert f"wrote  {run / 'evaluation.json'}" in shown.err
+
+
+@pytest.mark.parametrize("words", ["--data nowhere", "--k 0", "--temperature 0"])
+def test_refuses_what_cannot_be(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    given = ["--data", str(photos), *words.split()]
+    assert main(["evaluate", str(run), *given]) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_refused(
+    tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(tmp_path), "--data", str(photos)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
