@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,23 +107,21 @@ def render_page(record: RunRecord) -> str:
 
 
 def flatten(settings: object, prefix: str = "") -> list[tuple[str, str]]:
-    """Return (dotted name, value in words) of every leaf of nested settings, in their order."""
+    """Return (dotted name, value in words) of every leaf of settings from JSON, in their order."""
+    parts: Iterable[tuple[object, object]]
     if isinstance(settings, Mapping) and (settings or not prefix):
-        return [
-            leaf
-            for name, value in settings.items()
-            for leaf in flatten(value, f"{prefix}.{name}" if prefix else str(name))
-        ]
-    nested = isinstance(settings, Sequence) and any(isinstance(each, Mapping) for each in settings)
-    if isinstance(settings, Sequence) and nested and not isinstance(settings, str):
-        return [
-            leaf
-            for place, each in enumerate(settings)
-            for leaf in flatten(each, f"{prefix}.{place}")
-        ]
-    if isinstance(settings, Sequence) and not isinstance(settings, str):
-        return [(prefix, ", ".join(map(str, settings)))]
-    return [(prefix, "none" if settings is None else str(settings))]
+        parts = settings.items()
+    elif isinstance(settings, list) and any(isinstance(each, Mapping) for each in settings):
+        parts = enumerate(settings)
+    elif isinstance(settings, list):
+        return [(prefix, ", ".join(map(str, settings)) or "none")]
+    else:
+        return [(prefix, "none" if settings in (None, {}) else str(settings))]
+    return [
+        leaf
+        for name, value in parts
+        for leaf in flatten(value, f"{prefix}.{name}" if prefix else str(name))
+    ]
 
 
 def _confusion(record: RunRecord) -> tuple[Confusion | None, str]:

@@ -17,15 +17,9 @@ LARGEST_SHEET = 4096  # pixels a side that every browser decodes
 SHEET_BYTES = 5_400_000  # of JPEG: 7.2 MB as base64, so that the page stays under 10 MB
 VIEWS_BYTES = 900_000
 VIEWS_SETTINGS = ((2000, 88), (2000, 60), (1400, 60), (1000, 40))  # width, JPEG quality
-SHEET_SETTINGS = (
-    (64, 84),
-    (64, 72),
-    (48, 80),
-    (48, 60),
-    (32, 84),
-    (32, 60),
-    (32, 40),
-)  # side, JPEG quality
+# side, JPEG quality: the first that fits is taken
+SHEET_SETTINGS = ((64, 84), (64, 72), (48, 80), (48, 60), (32, 84), (32, 60), (32, 40))
+SMALLEST = 32
 
 
 @dataclass(frozen=True)
@@ -133,7 +127,7 @@ def views_picture(path: Path) -> tuple[str, int, int]:
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
+    picture.save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 

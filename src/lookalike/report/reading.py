@@ -111,7 +111,7 @@ def read_run(folder: Path) -> RunRecord:
             return None
         try:
             return read(folder / name)
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile, csv.Error) as problem:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, csv.Error) as problem:
             damaged[name] = " ".join(str(problem).split()) or type(problem).__name__
             return None
 
