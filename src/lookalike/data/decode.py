@@ -173,7 +173,8 @@ def crop_resize(image: Pixels, box: tuple[float, float, float, float], size: int
         (size, size, 3).
     """
     top, left, height, width = box
-    corners = (left, top, left + width, top + height)
+    # Fractions may add up to a hair more than the image has.
+    corners = (left, top, min(left + width, image.shape[1]), min(top + height, image.shape[0]))
     resized = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC, box=corners)
     return np.array(resized)
 

@@ -62,7 +62,7 @@ def why_ignored(path: str) -> str | None:
 
 def as_unicode(path: str) -> str:
     r"""Return a path as text that can be written: bytes that are no UTF-8 become `\xNN`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def sorted_ids(paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
