@@ -7,7 +7,7 @@ import pytest
 from lookalike.cli.command import Command, Section
 from lookalike.cli.parse import flag, parse
 from lookalike.errors import UsageError
-from lookalike.registry import Option
+from lookalike.options import Option
 
 PLAIN = {
     "batch_size": Option("batch_size", int, None, optional=True, help="images a step"),

@@ -10,7 +10,8 @@ from typing import Final
 
 from lookalike import registry
 from lookalike.errors import UsageError
-from lookalike.registry import Location, Option
+from lookalike.options import Option
+from lookalike.registry import Location
 
 _HERE: Final = Path(__file__).parent
 _PACKAGE: Final = __package__

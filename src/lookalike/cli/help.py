@@ -11,7 +11,7 @@ import lookalike
 from lookalike.cli.command import Command, Section, title
 from lookalike.cli.parse import flag
 from lookalike.cli.terminal import entry, paint, width
-from lookalike.registry import REQUIRED, Option
+from lookalike.options import REQUIRED, Option
 
 _METAVARS: Final = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 

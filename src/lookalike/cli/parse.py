@@ -9,7 +9,8 @@ from typing import Any
 
 from lookalike.cli.command import Command
 from lookalike.errors import UsageError
-from lookalike.registry import REQUIRED, Option, did_you_mean
+from lookalike.options import REQUIRED, Option
+from lookalike.registry import did_you_mean
 
 
 def flag(name: str) -> str:
