@@ -86,7 +86,7 @@ class ZipReader:
         """Leave the open archive behind."""
         return ZipReader, (self._path,)
 
-    def read(self, key: int) -> bytes:
+    def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file, unless unpacking it would be unreasonable."""
         try:
             if self._opened is None or self._opened[0] != os.getpid():
@@ -103,7 +103,7 @@ class ZipReader:
                 )
             with archive.open(member) as file:
                 # Asked for a number of bytes, it unpacks no more, whatever the archive claims.
-                return file.read(member.file_size)
+                return file.read(min(member.file_size, limit or MAX_FILE_BYTES))
         except _DAMAGE as problem:
             raise UnreadableImage(f"damaged in its archive: {_words(problem)}") from problem
 
@@ -119,7 +119,7 @@ class TarReader:
         except _DAMAGE as problem:
             raise _damaged(path, problem) from problem
 
-    def read(self, key: int) -> bytes:
+    def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file."""
         member = self.members[key]
         if member.size > MAX_FILE_BYTES:
@@ -127,7 +127,7 @@ class TarReader:
         try:
             with open(self._path, "rb") as file:
                 file.seek(member.offset_data)
-                return file.read(member.size)
+                return file.read(min(member.size, limit or MAX_FILE_BYTES))
         except OSError as problem:
             raise UnreadableImage(f"cannot be opened: {problem.strerror}") from problem
 
@@ -154,9 +154,9 @@ class PackedTarReader:
         """Leave the images behind; another process unpacks the archive again."""
         return PackedTarReader, (self._path,)
 
-    def read(self, key: int) -> bytes:
+    def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file."""
-        return self._contents[key]
+        return self._contents[key][:limit]
 
     def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         if member.offset_data + member.size > MAX_PACKED_TAR:

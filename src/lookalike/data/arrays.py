@@ -39,7 +39,7 @@ class ArrayReader:
         """Leave the array behind; another process loads it again."""
         return ArrayReader, (self._load,)
 
-    def read(self, key: int) -> Pixels:
+    def read(self, key: int, limit: int | None = None) -> Pixels:
         """Return one image, (H, W) or (H, W, 3)."""
         with self._lock:
             if self._images is None:

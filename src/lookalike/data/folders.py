@@ -15,8 +15,8 @@ MAX_FILE_BYTES = 512 * 2**20
 """Larger files are refused: they are no images, or none that fits under a sensible pixel limit."""
 
 
-def read_file(path: str | Path) -> bytes:
-    """Return the bytes of a plain file; never waits on a pipe or a device.
+def read_file(path: str | Path, limit: int | None = None) -> bytes:
+    """Return the first `limit` bytes of a plain file; never waits on a pipe or a device.
 
     Raises:
         UnreadableImage: it is not there, may not be read, is no plain file, or is too large.
@@ -28,7 +28,7 @@ def read_file(path: str | Path) -> bytes:
                 raise UnreadableImage("not a plain file")
             if status.st_size > MAX_FILE_BYTES:
                 raise UnreadableImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-            return file.read(MAX_FILE_BYTES)
+            return file.read(limit or MAX_FILE_BYTES)
     except OSError as problem:
         raise UnreadableImage(f"cannot be opened: {problem.strerror}") from problem
     except ValueError as problem:  # a path with a zero byte
@@ -46,9 +46,9 @@ class FileReader:
         self._root = str(root)
         self._paths = paths
 
-    def read(self, key: int) -> bytes:
+    def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file."""
-        return read_file(os.path.join(self._root, self._paths[key]))
+        return read_file(os.path.join(self._root, self._paths[key]), limit)
 
 
 def list_folder(root: Path) -> Tree:

@@ -9,11 +9,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.data.decode import Raw
+from lookalike.data.decode import MAX_PIXELS, Header, Raw, UnreadableImage, measure
 from lookalike.errors import UsageError
 
 SPLITS = ("train", "test", "val", "valid", "validation")
 """How the splits of a source may be called. The first is what is meant if nothing is said."""
+
+
+_HEADER_BYTES = 2**17  # most formats tell all of this in the first kilobytes; EXIF may take 64
 
 
 class Unreadable(NamedTuple):
@@ -38,8 +41,10 @@ class Unreadable(NamedTuple):
 class Reader(Protocol):
     """Where the bytes are: a folder, an archive, an array. It can be pickled, and is small then."""
 
-    def read(self, key: int) -> Raw:
+    def read(self, key: int, limit: int | None = None) -> Raw:
         """Return image `key` of all those the reader was made for.
+
+        Of a file, no more than the first `limit` bytes.
 
         Raises:
             UnreadableImage: it is not there any more, or may not be read.
@@ -75,13 +80,32 @@ class ImageSet:
         """Return the number of images."""
         return len(self.ids)
 
-    def read(self, position: int) -> Raw:
+    def read(self, position: int, limit: int | None = None) -> Raw:
         """Return the bytes of a file, or (H, W) or (H, W, 3) uint8 pixels.
+
+        Args:
+            position: of the image.
+            limit: of a file, read no more than this many bytes.
 
         Raises:
             UnreadableImage: the file is gone, or may not be read.
         """
-        return self.reader.read(int(self.keys[position]))
+        return self.reader.read(int(self.keys[position]), limit)
+
+    def measure(self, position: int, *, max_pixels: int = MAX_PIXELS) -> Header:
+        """Return the size and format of an image, reading no more of it than its header takes.
+
+        Raises:
+            UnreadableImage: the file is gone, or its header is damaged or tells of too many pixels.
+        """
+        beginning = self.read(position, _HEADER_BYTES)
+        try:
+            return measure(beginning, max_pixels=max_pixels)
+        except UnreadableImage:
+            if len(beginning) < _HEADER_BYTES:
+                raise
+        # Some formats, and a few cameras, put what matters further back.
+        return measure(self.read(position), max_pixels=max_pixels)
 
     def select(self, positions: Sequence[int] | npt.NDArray[np.integer]) -> ImageSet:
         """Return the images at these positions, in this order."""

@@ -92,7 +92,8 @@ class Survey:
         sizes: (R, 2) their heights and widths in pixels.
         formats: how many there are of each format.
         classes: how many there are of each class; those of unknown class are left out.
-        copies: ids of images that are the same byte for byte, a group each, in order.
+        copies: ids of images that are the same byte for byte, a group each, in order; none if
+            only headers were read.
         unreadable: what cannot be read, and why.
         ignored: what lies among the images and is none.
         seconds: how long it took.
@@ -139,7 +140,8 @@ def survey(
             positions.append(position)
             sizes.append(seen.size)
             formats[seen.format] += 1
-            same[seen.digest].append(images.ids[position])
+            if seen.digest:
+                same[seen.digest].append(images.ids[position])
         if progress:
             progress(position + 1, len(images))
     readable = np.array(positions, dtype=np.int64)
@@ -163,17 +165,19 @@ class _Seen(NamedTuple):
 
     size: tuple[int, int]  # height, width
     format: str
-    digest: bytes
+    digest: bytes  # none if only the header was read
 
 
 def _look(
     images: ImageSet, position: int, *, decode_all: bool, max_pixels: int
 ) -> _Seen | Unreadable:
     try:
+        if not decode_all:
+            width, height, kind = images.measure(position, max_pixels=max_pixels)
+            return _Seen((height, width), kind, b"")
         raw = images.read(position)
-        width, height, kind = measure(raw, max_pixels=max_pixels)
-        if decode_all:
-            height, width = decode(raw, max_pixels=max_pixels).shape[:2]
+        kind = measure(raw, max_pixels=max_pixels).format
+        height, width = decode(raw, max_pixels=max_pixels).shape[:2]
     except UnreadableImage as problem:
         return Unreadable(images.ids[position], problem.reason)
     if isinstance(raw, np.ndarray):

@@ -16,7 +16,6 @@ from lookalike.data.decode import (
     UnreadableImage,
     centre_square,
     decode,
-    measure,
 )
 from lookalike.data.image_set import ImageSet
 from lookalike.data.quarantine import Progress, Quarantine
@@ -129,7 +128,7 @@ def load_squares(
 def _size(images: ImageSet, position: int, *, max_pixels: int) -> tuple[int, int] | None:
     """Return the height and width that an image's header tells, None if it cannot be read."""
     try:
-        header = measure(images.read(position), max_pixels=max_pixels)
+        header = images.measure(position, max_pixels=max_pixels)
     except UnreadableImage:
         return None
     return header.height, header.width
