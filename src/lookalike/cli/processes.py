@@ -1,8 +1,7 @@
 """Several processes on one machine: this command again, once a GPU, in torchrun's environment.
 
-torchrun itself would do, but for how it ends: it turns every exit code into 1, so that "preempted
-and saved" (75) is lost, and it passes Ctrl-C on to processes that the terminal has told already,
-which take the second signal as the wish to stop at once.
+torchrun itself would do, but for how it ends: it turns every exit code into 1, and "preempted and
+saved" (75) would be lost to whoever waits for it.
 """
 
 from __future__ import annotations
