@@ -1,0 +1,207 @@
+"""A linear classifier on frozen features: what a straight line through the space can tell apart.
+
+Multinomial logistic regression by L-BFGS over a grid of L2 penalties, as SimCLR judges transfer:
+Chen et al. 2020, arXiv:2002.05709, appendix B.8.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lookalike import _check
+from lookalike.embeddings import Embeddings
+from lookalike.evaluation.knn import accuracy
+
+PENALTIES = tuple(float(value) for value in np.logspace(1, -6, 15))
+"""The L2 penalties tried, strongest first: half a penalty times the squared weights is added to the
+mean cross entropy in nats, on standardised features."""
+
+PATIENCE = 4  # weaker penalties in a row that may do no better before the search ends
+
+
+class LinearProbe(NamedTuple):
+    """What a linear probe found.
+
+    accuracy: share of labelled queries it gets right, in [0, 1].
+    l2: the penalty it chose.
+    predictions: (M,) int64 labels of all queries.
+    """
+
+    accuracy: float
+    l2: float
+    predictions: npt.NDArray[np.int64]
+
+
+def linear_probe(
+    train: Embeddings,
+    queries: Embeddings,
+    *,
+    penalties: tuple[float, ...] = PENALTIES,
+    held_out: float = 0.2,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> LinearProbe:
+    """Fit a linear classifier on labelled features and ask it about others.
+
+    Each channel is standardised by the training features; a constant one says nothing. The penalty
+    is the one that does best on a part of the training side held out, the stronger of equals; then
+    the classifier is fitted on all of it. The queries choose nothing.
+
+    Args:
+        train: features to fit on; those without a label are left out.
+        queries: features asked about, labelled in the same numbers; a class that `train` lacks
+            counts as wrong.
+        penalties: > 0, to choose from.
+        held_out: share of each class held out to choose by, in (0, 1); none of a lone image.
+        seed: of the draw of these.
+        device: where to compute.
+
+    Raises:
+        ValueError: widths differ, no label on either side, a vector is not finite, or an argument
+            is out of range.
+    """
+    _check.same_width(train=train.vectors, queries=queries.vectors)
+    if not 0 < held_out < 1 or not penalties:
+        raise ValueError(f"want held_out in (0, 1) and a penalty, got {held_out} and {penalties}")
+    _check.positive(**{"a penalty": min(penalties)})
+    known = np.flatnonzero(train.labels >= 0)
+    if not len(known):
+        raise ValueError("no training image has a label")
+    classes, numbers = np.unique(train.labels[known], return_inverse=True)
+    features, asked = _standardised(train.vectors[known], queries.vectors, device=device)
+    features, asked = _turned(features, asked)
+    targets = torch.from_numpy(numbers).to(device)
+
+    penalty = _best_penalty(
+        features, targets, sorted(penalties, reverse=True), held_out=held_out, seed=seed
+    )
+    weights = fit(features, targets, classes=len(classes), l2=penalty)
+    predictions = classes[logits(weights, asked).argmax(dim=1).cpu().numpy()]
+    labelled = queries.labels >= 0
+    return LinearProbe(
+        accuracy(predictions[labelled], queries.labels[labelled]), penalty, predictions
+    )
+
+
+def fit(
+    features: Tensor, targets: Tensor, *, classes: int, l2: float, start: Tensor | None = None
+) -> Tensor:
+    """Minimise the mean cross entropy plus l2 / 2 times the squared weights; biases are free.
+
+    Args:
+        features: (N, D) floating point.
+        targets: (N,) int64 in [0, classes).
+        classes: number of classes, C.
+        l2: > 0.
+        start: (D + 1, C) to start from; zeros if not given.
+
+    Returns:
+        (D + 1, C) weights, the biases in the last row.
+    """
+    width = features.shape[1]
+    # Steps are taken in coordinates where the loss curves about alike in all directions: its second
+    # derivative along a channel is near p (1 - p) variance + l2, at shares p = 1 / C.
+    curvature = (1 - 1 / classes) / classes * features.square().mean(dim=0) + l2
+    scale = torch.cat([curvature, features.new_ones(1)]).rsqrt().unsqueeze(1)  # (D + 1, 1)
+    steps = features.new_zeros(width + 1, classes) if start is None else start / scale
+    steps.requires_grad_()
+    solver = torch.optim.LBFGS(
+        [steps],
+        max_iter=300,
+        history_size=20,
+        tolerance_grad=1e-5,
+        tolerance_change=1e-9,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        solver.zero_grad()
+        weights = steps * scale
+        loss = F.cross_entropy(logits(weights, features), targets)
+        loss = loss + l2 / 2 * weights[:width].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    with torch.enable_grad():
+        solver.step(closure)  # type: ignore[no-untyped-call]
+    return steps.detach() * scale
+
+
+def logits(weights: Tensor, features: Tensor) -> Tensor:
+    """Return (N, C) scores of (N, D) features under (D + 1, C) weights."""
+    return torch.addmm(weights[-1], features, weights[:-1])
+
+
+def stratified_part(
+    labels: npt.NDArray[np.int64], *, share: float, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Draw a share of each class: (N,) true for the rows drawn.
+
+    Of a class of n rows, share * n rounded are drawn, at least one and at most n - 1; of a class of
+    one row, none.
+
+    Args:
+        labels: (N,) classes.
+        share: in [0, 1].
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        count = min(max(round(share * len(rows)), 1), len(rows) - 1)
+        drawn[generator.permutation(rows)[:count]] = True
+    return drawn
+
+
+def _standardised(
+    train: npt.NDArray[np.float32],
+    queries: npt.NDArray[np.float32],
+    *,
+    device: torch.device | str,
+) -> tuple[Tensor, Tensor]:
+    """Return both with the training mean taken out, divided by the training deviation."""
+    if not (np.isfinite(train).all() and np.isfinite(queries).all()):
+        raise ValueError("features must be finite")
+    mean = train.mean(axis=0, dtype=np.float64)
+    deviation = train.std(axis=0, dtype=np.float64)
+    constant = deviation <= 1e-6 * np.abs(mean)  # what float32 leaves of a constant is rounding
+    scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
+
+    def standardise(vectors: npt.NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(((vectors - mean) * scale).astype(np.float32)).to(device)
+
+    return standardise(train), standardise(queries)
+
+
+def _turned(features: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in the principal axes of the first: the same problem, but well conditioned."""
+    axes = torch.linalg.eigh(features.T @ features)[1]
+    return features @ axes, asked @ axes
+
+
+def _best_penalty(
+    features: Tensor, targets: Tensor, penalties: list[float], *, held_out: float, seed: int
+) -> float:
+    """Return the penalty whose classifier does best on held-out rows; penalties are descending."""
+    drawn = stratified_part(targets.cpu().numpy(), share=held_out, seed=seed)
+    if not drawn.any():  # one image a class: nothing to choose by
+        return penalties[len(penalties) // 2]
+    out = torch.from_numpy(drawn).to(features.device)
+    inside, outside = features[~out], features[out]
+    classes = int(targets.max()) + 1
+    best, best_right, weights = 0, -1, None
+    for number, penalty in enumerate(penalties):
+        weights = fit(inside, targets[~out], classes=classes, l2=penalty, start=weights)
+        right = int((logits(weights, outside).argmax(dim=1) == targets[out]).sum())
+        if right > best_right:
+            best, best_right = number, right
+        if number - best >= PATIENCE:
+            break
+    return penalties[best]
