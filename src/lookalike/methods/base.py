@@ -96,6 +96,9 @@ class Method(nn.Module, ABC):
     small_recipe: ClassVar[Recipe] = Recipe("sgd", lr=0.12, weight_decay=5e-4)
     """How to train when images are small."""
 
+    constant_rate: ClassVar[tuple[str, ...]] = ()
+    """Names of submodules whose learning rate stays at its peak."""
+
     needs_labels: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
 

@@ -67,9 +67,7 @@ class SimCLR(Method):
         z1, z2 = (gather(z) for z in projections)  # (B of all processes, out_dim)
         match self.objective:
             case "nt_xent":
-                loss = nt_xent_loss(
-                    z1, z2, temperature=self.temperature, normalise=self.normalise
-                )
+                loss = nt_xent_loss(z1, z2, temperature=self.temperature, normalise=self.normalise)
             case "nt_logistic":
                 loss = nt_logistic_loss(z1, z2, temperature=self.temperature)
             case "margin":

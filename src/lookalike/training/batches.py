@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +13,16 @@ import torch
 from torch import Tensor
 
 from lookalike.data.order import batch_positions, epoch_order
+from lookalike.data.quarantine import Quarantine
 from lookalike.data.resident import Resident
+from lookalike.data.sources import ImageSet
+from lookalike.data.stream import CropStream
 from lookalike.methods.base import Batch
 from lookalike.training.distributed import World
-from lookalike.views.make import make_views
+from lookalike.views.make import crop_boxes, finish_views, make_views
 from lookalike.views.plans import Plan
+
+Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +37,6 @@ class Viewing:
         mean: (3,) taken out of the pixels; 0 leaves them in [0, 1].
         std: (3,) they are divided by.
         world: the processes that share each batch.
-        channels_last: whether views are laid out as the convolutions of this device like them.
     """
 
     plan: Plan
@@ -40,12 +46,19 @@ class Viewing:
     mean: Sequence[float]
     std: Sequence[float]
     world: World
-    channels_last: bool = True
+
+    def shares(self, count: int, epoch: int, start: int, stop: int) -> list[Positions]:
+        """Return this process's part of each of some global batches of an epoch."""
+        order = epoch_order(count, seed=self.seed, epoch=epoch)
+        rank, world = self.world.rank, self.world.size
+        return [
+            batch_positions(order, batch=number, batch_size=self.batch_size, rank=rank, world=world)
+            for number in range(start, stop)
+        ]
 
     def batch(self, views: tuple[Tensor, ...], labels: Tensor, index: Tensor) -> Batch:
-        """Return a batch whose views lie in memory as this device likes them."""
-        if self.channels_last:
-            views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
+        """Return a batch whose views lie in memory as convolutions like them."""
+        views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
         return Batch(views, labels, index)
 
 
@@ -69,16 +82,8 @@ class ResidentBatches:
 
     def epoch(self, epoch: int, *, start: int, stop: int) -> Iterator[Batch]:
         """Yield batches start, ..., stop - 1 of an epoch."""
-        viewing, self.waited = self._viewing, 0.0
-        order = epoch_order(self.count, seed=viewing.seed, epoch=epoch)
-        for number in range(start, stop):
-            positions = batch_positions(
-                order,
-                batch=number,
-                batch_size=viewing.batch_size,
-                rank=viewing.world.rank,
-                world=viewing.world.size,
-            )
+        viewing = self._viewing
+        for positions in viewing.shares(self.count, epoch, start, stop):
             index = torch.from_numpy(positions).to(viewing.world.device)
             views = make_views(
                 viewing.plan,
@@ -92,3 +97,88 @@ class ResidentBatches:
                 std=viewing.std,
             )
             yield viewing.batch(views, self._labels[index], index)
+
+
+class StreamedBatches:
+    """Batches of images that are decoded and cropped when their turn comes, by workers.
+
+    Args:
+        images: the set.
+        viewing: how they become views.
+        workers: processes that decode; 0: this one does.
+        max_pixels: larger images count as unreadable.
+        quarantine: takes note of what cannot be read any more.
+        max_unreadable: share of unreadable images above which training stops.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        viewing: Viewing,
+        *,
+        workers: int,
+        max_pixels: int,
+        quarantine: Quarantine,
+        max_unreadable: float,
+    ) -> None:
+        self.count = len(images)
+        self.waited = 0.0
+        self._images = images
+        self._labels = torch.from_numpy(images.labels)
+        self._viewing = viewing
+        self._workers = workers
+        self._max_pixels = max_pixels
+        self._quarantine = quarantine
+        self._max_unreadable = max_unreadable
+
+    def epoch(self, epoch: int, *, start: int, stop: int) -> Iterator[Batch]:
+        """Yield batches start, ..., stop - 1 of an epoch.
+
+        Raises:
+            DataError: too many images cannot be read any more.
+        """
+        viewing, device, self.waited = self._viewing, self._viewing.world.device, 0.0
+        shares = viewing.shares(self.count, epoch, start, stop)
+        stream = CropStream(
+            self._images,
+            shares,
+            Boxes(viewing.plan, viewing.seed, epoch),
+            views=len(viewing.plan.views),
+            size=viewing.size,
+            workers=self._workers,
+            max_pixels=self._max_pixels,
+        )
+        crops = iter(stream)
+        for positions in shares:
+            began = time.monotonic()
+            made = next(crops)
+            self.waited += time.monotonic() - began
+            for each in made.unreadable:
+                self._quarantine.add(*each)
+                self._quarantine.raise_if_above(self._max_unreadable)
+            index = torch.from_numpy(positions).to(device)
+            views = finish_views(
+                viewing.plan,
+                made.pixels.to(device, non_blocking=True),
+                index,
+                seed=viewing.seed,
+                epoch=epoch,
+                mean=viewing.mean,
+                std=viewing.std,
+            )
+            yield viewing.batch(views, self._labels[made.shown].to(device), index)
+
+
+class Boxes(NamedTuple):
+    """Draws the crops of an epoch, in whichever process."""
+
+    plan: Plan
+    seed: int
+    epoch: int
+
+    def __call__(self, positions: Tensor, sizes: Tensor, number: int) -> Tensor:
+        """Return (B, 4) int64 top, left, height and width of one view of some images."""
+        view = self.plan.views[number]
+        return crop_boxes(
+            view, sizes, seed=self.seed, epoch=self.epoch, index=positions, number=number
+        )

@@ -1,3 +1,170 @@
-"""A source of images made ready: surveyed, decoded if it fits, its unreadable files set apart."""
+"""A source of images made ready: decoded if it fits in memory, its unreadable files set apart."""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.data.order import epoch_order
+from lookalike.data.quarantine import Quarantine, survey
+from lookalike.data.resident import Resident, load_resident, load_squares, resident_bytes
+from lookalike.data.sources import ImageSet, open_source
+from lookalike.errors import DataError
+from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
+from lookalike.training.defaults import Facts
+from lookalike.training.progress import Progress
+from lookalike.views.plans import Plan
+
+MEASURED = 2000
+"""Images whose pixels tell the mean and deviation of the channels."""
+
+
+class Collection:
+    """Images that can be read, ready to train on.
+
+    Args:
+        spec: what the user called them.
+        source: all of them, readable or not.
+        positions: (N,) of those that can be read.
+        sizes: (N, 2) their heights and widths.
+        resident: their pixels, if they are kept in memory.
+        quarantine: those that cannot be read.
+        max_pixels: above which an image is refused.
+        max_unreadable: share of unreadable images above which training stops.
+    """
+
+    def __init__(
+        self,
+        spec: str | Path,
+        source: ImageSet,
+        *,
+        positions: npt.NDArray[np.int64],
+        sizes: npt.NDArray[np.int64],
+        resident: Resident | None,
+        quarantine: Quarantine,
+        max_pixels: int,
+        max_unreadable: float,
+    ) -> None:
+        self.spec = spec
+        self.source = source
+        self.images = source.select(positions)
+        self.sizes = sizes
+        self.resident = resident
+        self.quarantine = quarantine
+        self._max_pixels = max_pixels
+        self._max_unreadable = max_unreadable
+
+    @property
+    def facts(self) -> Facts:
+        """What the default settings depend on."""
+        side = int(np.median(self.sizes.min(axis=1)))
+        return Facts(len(self.images), side, self.resident is not None)
+
+    def record(self) -> dict[str, Any]:
+        """Return what run.json says of the images; another set of images differs in it."""
+        digest = hashlib.sha256()
+        for name, label in zip(self.images.ids, self.images.labels.tolist(), strict=True):
+            digest.update(f"{name}\0{label}\0".encode())
+        digest.update(self.sizes.tobytes())
+        return {
+            "source": str(self.spec),
+            "split": self.source.split,
+            "images": len(self.images),
+            "unreadable": len(self.quarantine),
+            "classes": list(self.images.class_names),
+            "images_sha256": digest.hexdigest(),
+        }
+
+    def batches(self, viewing: Viewing, *, workers: int) -> ResidentBatches | StreamedBatches:
+        """Return batches of views of these images."""
+        if self.resident is not None:
+            return ResidentBatches(self.resident, self.images.labels, viewing)
+        return StreamedBatches(
+            self.images,
+            viewing,
+            workers=workers,
+            max_pixels=self._max_pixels,
+            quarantine=self.quarantine,
+            max_unreadable=self._max_unreadable,
+        )
+
+    def squares(
+        self, count: int, *, size: int, seed: int
+    ) -> tuple[npt.NDArray[np.uint8], ImageSet]:
+        """Return at most `count` images, drawn with a seed, as (n, 3, size, size) squares."""
+        drawn = np.sort(epoch_order(len(self.images), seed=seed, epoch=0)[:count])
+        images = self.images.select(drawn)
+        squares, kept = load_squares(images, size, max_pixels=self._max_pixels)
+        return squares, images.select(kept)
+
+    def pixel_statistics(
+        self, plan: Plan, *, size: int
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return what a plan takes out of the pixels: mean and deviation, or (0, ...), (1, ...)."""
+        if not plan.normalise:
+            return (0.0,) * 3, (1.0,) * 3
+        squares, _ = self.squares(MEASURED, size=size, seed=0)
+        pixels = squares.astype(np.float64) / 255
+        mean, std = pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
+        return tuple(mean.round(4).tolist()), tuple(np.maximum(std, 1e-3).round(4).tolist())
+
+
+def collect(
+    source: str | Path,
+    *,
+    download: bool,
+    resident_bytes_allowed: int,
+    max_pixels: int,
+    max_unreadable: float,
+    progress: Progress,
+) -> Collection:
+    """Open a source, set its unreadable images apart, and decode the others if they fit.
+
+    Raises:
+        UsageError: there is no such source.
+        DataError: no image can be read, or too many cannot.
+    """
+    images = open_source(source, download=download)
+    quarantine = Quarantine(len(images), images.ignored)
+    look = _shown(progress, "reading")
+    needed = resident_bytes(images, limit=resident_bytes_allowed, max_pixels=max_pixels)
+    resident: Resident | None = None
+    if needed <= resident_bytes_allowed:
+        resident = load_resident(
+            images, max_pixels=max_pixels, progress=look, quarantine=quarantine
+        )
+        positions, sizes = resident.positions, resident.sizes
+    else:
+        seen = survey(images, decode_all=False, max_pixels=max_pixels, progress=look)
+        for each in seen.unreadable:
+            quarantine.add(*each)
+        positions, sizes = seen.positions, seen.sizes
+    if not len(positions):
+        first = next(iter(quarantine))
+        raise DataError(
+            f"none of the {len(images):,} images of {source} can be read, for example {first}\n"
+            f"  fix: lookalike check {source} lists them with reasons"
+        )
+    quarantine.raise_if_above(max_unreadable)
+    return Collection(
+        source,
+        images,
+        positions=positions,
+        sizes=sizes,
+        resident=resident,
+        quarantine=quarantine,
+        max_pixels=max_pixels,
+        max_unreadable=max_unreadable,
+    )
+
+
+def _shown(progress: Progress, verb: str) -> Callable[[int, int], None]:
+    def show(done: int, total: int) -> None:
+        progress.show(done, total, {}, noun=f"{verb} image")
+
+    return show

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from PIL import Image
 
 from lookalike import registry
 from lookalike.backbones.build import build_backbone
@@ -29,6 +31,10 @@ from lookalike.training.monitors import Monitors
 from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Run, RunFolder, differences
 from lookalike.training.schedule import warmup_cosine
+from lookalike.views.picture import views_picture
+
+PICTURED = 6
+"""Images in the picture of the views."""
 
 WATCHED = 1024
 """Images that the monitors look at: enough for the rank of a 512-wide representation."""
@@ -126,7 +132,7 @@ def train(
             "  fix: a smaller --batch-size"
         )
     folder = RunFolder(out or Path("runs") / f"{Path(source).stem}-{method.partition('.')[0]}")
-    with world(device) as here:
+    with closing(folder), world(device) as here:
         if here.leads:
             folder.open(overwrite=overwrite)
         here.wait()
@@ -135,10 +141,10 @@ def train(
             images = collect(
                 source,
                 download=download,
-                resident_bytes=resident_mb * 2**20,
+                resident_bytes_allowed=resident_mb * 2**20,
                 max_pixels=max_pixels,
                 max_unreadable=max_unreadable,
-                say=progress.say,
+                progress=progress,
             )
             settings = resolve(asked, method_class, images.facts, here.device)
             job = _Job(folder, images, settings, method_class, here, progress=progress)
@@ -166,7 +172,7 @@ class _Job:
         self.method = method
         self.here = here
         self.progress = progress
-        self.mean, self.std = images.pixel_statistics(settings.size, of=settings.plan)
+        self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
         self.record = {
             **settings.record(),
             **images.record(),
@@ -194,7 +200,13 @@ class _Job:
             )
         if known["status"] == "done":
             self.progress.say(f"{self.folder.path} is finished with these settings: nothing to do")
-        return bool(known["status"] == "done")
+            return True
+        if known["resolved"].get("processes", 1) != self.here.size:
+            self.progress.say(
+                f"warning: begun with {known['resolved']['processes']} processes, goes on with "
+                f"{self.here.size}: the same images in every step, but not the same to the last bit"
+            )
+        return False
 
     def run(self, *, evaluate: bool) -> None:
         """Train to the end, then write the encoder and, if wanted, its numbers and gallery."""
@@ -225,10 +237,11 @@ class _Job:
         )
         self.folder.start(self.record, list(settings.choices), name or str(self.here.device))
         images.quarantine.write_csv(self.folder.path / "unreadable.csv")
-        say(
-            f"data     {images.count:,} images of {settings.size} px views from {images.name}"
-            f" ({len(images.quarantine.unreadable)} unreadable, listed in unreadable.csv)"
-        )
+        unreadable = len(images.quarantine)
+        listed = f", {unreadable:,} unreadable (listed in unreadable.csv)" if unreadable else ""
+        known = int((images.images.labels >= 0).sum())
+        labels = f", {known:,} with labels, which training never sees" if known else ", no labels"
+        say(f"data     {len(images.images):,} images from {images.spec}{labels}{listed}")
         width = max((len(choice.name) for choice in settings.choices), default=0)
         for number, choice in enumerate(settings.choices):
             start = "chosen" if number == 0 else ""
@@ -236,7 +249,16 @@ class _Job:
             say(f"{start:8} {choice.name:{width}} {value}  ({choice.reason})")
         picture = self.folder.path / "views.png"
         if not picture.exists():
-            images.picture(settings.plan, size=settings.size, seed=settings.seed).save(picture)
+            self._picture().save(picture)
+
+    def _picture(self) -> Image.Image:
+        """Return the picture of the views that training sees, of a few images."""
+        size, seed = self.settings.size, self.settings.seed
+        squares, _ = self.images.squares(PICTURED, size=2 * size, seed=seed)
+        sizes = torch.full((len(squares), 2), squares.shape[-1])
+        index = torch.arange(len(squares))
+        plan, pixels = self.settings.plan, torch.from_numpy(squares)
+        return views_picture(plan, pixels, sizes, index, size=size, seed=seed, count=len(squares))
 
     def _build(self) -> Method:
         settings, here = self.settings, self.here
@@ -250,7 +272,7 @@ class _Job:
 
     def _loop(self, method: Method) -> Loop:
         settings, here = self.settings, self.here
-        steps_an_epoch = self.images.count // settings.batch_size
+        steps_an_epoch = len(self.images.images) // settings.batch_size
         peak = settings.optim_arguments["lr"]
         steps = settings.epochs * steps_an_epoch
         warmup = min(round(settings.warmup_epochs * steps_an_epoch), steps)
@@ -278,10 +300,10 @@ class _Job:
         )
         monitors = None
         if here.leads:
-            squares, labels = self.images.watched(WATCHED, size=settings.size, seed=settings.seed)
+            squares, watched = self.images.squares(WATCHED, size=settings.size, seed=settings.seed)
             monitors = Monitors(
                 torch.from_numpy(squares).to(here.device),
-                labels,
+                watched.labels,
                 settings.plan,
                 seed=settings.seed,
                 mean=self.mean,
@@ -289,7 +311,7 @@ class _Job:
             )
         loop = Loop(
             method,
-            make(method, **settings.optim_arguments),
+            make(method, method.constant_rate, **settings.optim_arguments),
             self.images.batches(viewing, workers=settings.workers),
             monitors,
             pace=pace,

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parallel import DistributedDataParallel
 
 from lookalike.checkpoint import load_checkpoint, save_checkpoint
-from lookalike.errors import PreemptedError, TrainingError
+from lookalike.errors import LookalikeError, PreemptedError, TrainingError
 from lookalike.methods.base import Batch, ComparesProjections, Method, Step
 from lookalike.training.distributed import World
 from lookalike.training.monitors import Monitors, refuse_collapse
@@ -122,6 +122,7 @@ class Loop:
         self._totals: dict[str, Tensor] = {}
         self._facts: dict[str, str] = {}
         self._saved = time.monotonic()
+        self._saved_step = -1
         entry: nn.Module = _Entry(method)
         if pace.compile:
             entry.compile()
@@ -133,10 +134,16 @@ class Loop:
     def resume(self) -> bool:
         """Take up the newest whole checkpoint; return whether there was one."""
         found = load_checkpoint(self.folder.checkpoints)
+        steps = self.world.collect(torch.tensor(found.step if found else -1)).tolist()
+        if len(set(steps)) > 1:
+            raise LookalikeError(
+                f"processes see different checkpoints, of steps {steps}\n"
+                f"  fix: let all of them reach {self.folder.checkpoints}, and start again"
+            )
         if found is not None:
             for problem in found.damaged:
                 self.progress.say(f"warning: {problem}; using {found.path.name}")
-            self.step = found.step
+            self.step = self._saved_step = found.step
             self.method.load_state_dict(found.state["method"])
             self.optimizer.load_state_dict(found.state["optimizer"])
             device = self.world.device
@@ -160,7 +167,8 @@ class Loop:
             while self.step < self.pace.steps:
                 epoch, start = divmod(self.step, self.pace.steps_an_epoch)
                 self._epoch(epoch, start, stop)
-        self.save()
+        if self._saved_step != self.step:
+            self.save()
 
     def save(self) -> None:
         """Write a checkpoint of all that the next step depends on."""
@@ -175,7 +183,7 @@ class Loop:
                 "metrics_size": self.folder.metrics_size(),
             }
             save_checkpoint(self.folder.checkpoints, self.step, state)
-        self._saved = time.monotonic()
+        self._saved, self._saved_step = time.monotonic(), self.step
 
     def _epoch(self, epoch: int, start: int, stop: StopRequest) -> None:
         pace, began, images = self.pace, time.monotonic(), 0

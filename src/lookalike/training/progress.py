@@ -57,17 +57,26 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
         self._keep(line)
 
-    def show(self, step: int, steps: int, facts: Mapping[str, str], *, now: bool = False) -> None:
-        """Show where training stands.
+    def show(
+        self,
+        step: int,
+        steps: int,
+        facts: Mapping[str, str],
+        *,
+        noun: str = "step",
+        now: bool = False,
+    ) -> None:
+        """Show where a long piece of work stands.
 
         Args:
-            step: optimizer steps done.
-            steps: steps of the whole run.
+            step: how much is done.
+            steps: of how much.
             facts: short texts by name, such as `{"loss": "5.31"}`, in the order to show them.
+            noun: what is counted.
             now: print a plain line even if the last one is recent.
         """
         line = "  ".join(
-            [f"step {step:,}/{steps:,}", *(f"{name} {text}" for name, text in facts.items())]
+            [f"{noun} {step:,}/{steps:,}", *(f"{name} {text}" for name, text in facts.items())]
         )
         if self._live:
             row = Table.grid(padding=(0, 1))
