@@ -142,16 +142,21 @@ def decode(raw: Raw, *, max_pixels: int = MAX_PIXELS, at_least: int | None = Non
     if isinstance(raw, np.ndarray):
         return np.repeat(raw[:, :, None], 3, axis=2) if raw.ndim == 2 else raw
     with _open(raw, max_pixels) as image:
-        try:
-            if at_least is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
-                image.draft(image.mode, (max(1, at_least), max(1, at_least)))
-            image.load()
-            # After loading: a PNG may tell its orientation last, and a TIFF is upright by now.
-            turn = _TRANSPOSED.get(_orientation(image))
-            colours = _in_colour(image)
-            return np.array(colours if turn is None else colours.transpose(turn))
-        except Exception as problem:  # Pillow raises anything from SyntaxError to MemoryError
-            raise UnreadableImage(_reason(problem)) from problem
+        if at_least is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+            image.draft(image.mode, (max(1, at_least), max(1, at_least)))
+        return upright_colours(image)
+
+
+def upright_colours(image: Image.Image) -> Pixels:
+    """Return what `decode` does, of an image that Pillow has opened or made."""
+    try:
+        image.load()
+        # After loading: a PNG may tell its orientation last, and a TIFF is upright by now.
+        turn = _TRANSPOSED.get(_orientation(image))
+        colours = _in_colour(image)
+        return np.array(colours if turn is None else colours.transpose(turn))
+    except Exception as problem:  # Pillow raises anything from SyntaxError to MemoryError
+        raise UnreadableImage(_reason(problem)) from problem
 
 
 def centre_square(image: Pixels, size: int) -> Pixels:
@@ -209,7 +214,7 @@ def _silence_pillow() -> None:
 _NO_PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where the metadata is damaged, as browsers do."""
     try:
         # The method of the base class: PNG's own would decode the pixels first.
