@@ -180,7 +180,7 @@ class _StrictTarInfo(tarfile.TarInfo):
         try:
             member = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as problem:
-            if not buf.strip(b"\0"):  # the end, as it should be
+            if buf and not buf.strip(b"\0"):  # an empty block: the end, as it should be
                 raise
             raise tarfile.ReadError(str(problem)) from problem
         if member.type not in tarfile.REGULAR_TYPES and member.size > _MAX_TAR_HEADER:

@@ -25,6 +25,16 @@ from torchvision.datasets.utils import download_url
 
 from lookalike.errors import LookalikeError, UsageError
 
+_TROUBLE = (
+    URLError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    tarfile.TarError,
+    pickle.UnpicklingError,
+)
+
 
 class Arrays(NamedTuple):
     """A split as arrays.
@@ -62,10 +72,10 @@ def fetch(name: str, folder: Path, files: Mapping[str, Path]) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             for split, path in files.items():
                 _write(path, _SETS[name](folder, split))
-    except (URLError, OSError, RuntimeError) as problem:
+    except _TROUBLE as problem:
         raise LookalikeError(
-            f"{name} could not be downloaded: {problem}\nfix: the same command goes on; or put the "
-            f"archive into {folder} by hand"
+            f"{name} could not be downloaded: {' '.join(str(problem).split())}\n"
+            f"fix: try again, or put the archive into {folder} by hand and say the same"
         ) from problem
 
 
