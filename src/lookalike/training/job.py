@@ -21,7 +21,8 @@ from lookalike.errors import PreemptedError, UsageError
 from lookalike.inference import Encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
-from lookalike.scorecard import make_gallery, score
+from lookalike.gallery import make_gallery
+from lookalike.scorecard import score
 from lookalike.training.batches import Viewing
 from lookalike.training.collection import Collection, collect
 from lookalike.training.defaults import Resolved, resolve

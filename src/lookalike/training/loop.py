@@ -146,6 +146,7 @@ class Loop:
             self.step = self._saved_step = found.step
             self.method.load_state_dict(found.state["method"])
             self.optimizer.load_state_dict(found.state["optimizer"])
+            _lay_out_like_parameters(self.optimizer)
             device = self.world.device
             self._totals = {name: t.to(device) for name, t in found.state["totals"].items()}
             _set_random_state(found.state["random"], self.world)
@@ -346,6 +347,18 @@ class Loop:
             "eta": duration(left),
         }
         self.progress.show(self.step, pace.steps, facts, now=self.step == pace.steps)
+
+
+def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Give an optimizer's loaded state the memory layout of its parameters.
+
+    A file keeps values and not strides, and fused optimizers walk through memory as it lies: beside
+    a channels-last weight, a momentum laid out otherwise is another tensor.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 @contextmanager
