@@ -52,6 +52,6 @@ def _projections(run: Run, images: ImageSet) -> Embeddings:
     squares, kept = load_squares(images, config["size"])
     pictures = normalise(torch.from_numpy(squares), config["mean"], config["std"])
     with torch.no_grad(), evaluating(method):
-        vectors = torch.cat([method.embed(part).float() for part in pictures.split(BATCH)])
+        vectors = torch.cat([method.embed(part).float() for part in torch.split(pictures, BATCH)])
     chosen = images.select(kept)
     return Embeddings(vectors.numpy(), chosen.ids, chosen.labels, chosen.class_names)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lookalike.papers.claims import Arm, Claim, Comparison
 
 SMALL = {
@@ -21,7 +24,7 @@ _BLUR = {"blur": 0.5}
 _SOLARISE = {"solarise": 0.5}
 
 
-def _pair(name: str, *parts: dict[str, object]) -> Arm:
+def _pair(name: str, *parts: Mapping[str, Any]) -> Arm:
     changes = {key: value for part in parts for key, value in part.items()}
     return Arm(name=name, settings={"views": "identity", "views_arguments": changes})
 

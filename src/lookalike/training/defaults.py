@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
 
@@ -26,7 +26,8 @@ CPU_IMAGES = 90_000
 """Images, counted once an epoch, that a CPU run sees in all: some minutes on two cores."""
 
 
-class Facts(NamedTuple):
+@dataclass(frozen=True)
+class Facts:
     """What the choices depend on.
 
     count: images to train on.

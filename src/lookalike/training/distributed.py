@@ -74,7 +74,8 @@ def world(device: str) -> Iterator[World]:
         return
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=10))
-    _signals = dist.new_group(backend="gloo")
+    group = dist.new_group(backend="gloo")
+    _signals = group if isinstance(group, dist.ProcessGroup) else None  # else: not one of it
     try:
         yield World(dist.get_rank(), size, chosen)
     finally:

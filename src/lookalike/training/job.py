@@ -18,10 +18,10 @@ from lookalike.checkpoint import load_checkpoint
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
+from lookalike.gallery import make_gallery
 from lookalike.inference import Encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
-from lookalike.gallery import make_gallery
 from lookalike.scorecard import score
 from lookalike.training.batches import Viewing
 from lookalike.training.collection import Collection, collect
@@ -267,7 +267,7 @@ class _Job:
         method = build_method(self.record).to(here.device)
         method = method.to(memory_format=torch.channels_last)
         if here.size > 1:
-            method = synchronize_batch_norm(method)
+            synchronize_batch_norm(method)
         torch.manual_seed(settings.seed * 1_000_003 + here.rank + 1)  # dropout differs
         return method
 

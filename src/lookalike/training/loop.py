@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -127,8 +128,7 @@ class Loop:
         if pace.compile:
             entry.compile()
         if world.size > 1:
-            ids = [world.device.index] if world.device.type == "cuda" else None
-            entry = DistributedDataParallel(entry, device_ids=ids, broadcast_buffers=False)
+            entry = _shared(entry, world.device)
         self._entry = entry
 
     def resume(self) -> bool:
@@ -250,7 +250,7 @@ class Loop:
         """
         method = cast(ComparesProjections, self.method)
         size = math.ceil(len(batch.index) / self.pace.accumulate)
-        parts = list(zip(*(view.split(size) for view in batch.views), strict=True))
+        parts = list(zip(*(torch.split(view, size) for view in batch.views), strict=True))
         device = self.world.device
         states = []
         with torch.no_grad(), self._autocast(), _frozen_averages(self.method):
@@ -262,7 +262,7 @@ class Loop:
         with self._autocast():
             step = method.compare(tuple(whole), batch)
         step.loss.backward()  # type: ignore[no-untyped-call]
-        gradients = [view.grad.split(size) for view in whole if view.grad is not None]
+        gradients = [torch.split(view.grad, size) for view in whole if view.grad is not None]
         for number, part in enumerate(parts):
             _restore_random_state(states[number], device)
             with self._only_last(number, len(parts)):
@@ -290,7 +290,7 @@ class Loop:
         )
 
     def _refuse_to_save_nonsense(self) -> None:
-        tensors = [t for t in self.method.parameters() if t.is_floating_point()]
+        tensors: list[Tensor] = [t for t in self.method.parameters() if t.is_floating_point()]
         norms = torch.stack([norm.float() for norm in torch._foreach_norm(tensors)])
         if not bool(norms.isfinite().all()):
             raise self._not_finite(self.step // self.pace.steps_an_epoch)
@@ -347,6 +347,17 @@ class Loop:
             "eta": duration(left),
         }
         self.progress.show(self.step, pace.steps, facts, now=self.step == pace.steps)
+
+
+def _shared(entry: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """Return a module whose gradients are averaged over all processes.
+
+    Buffers are not sent around: synchronised batch normalisation keeps them alike.
+    """
+    ids = [device.index] if device.type == "cuda" else None
+    with warnings.catch_warnings():  # newer torch has another name for it, older has this alone
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        return DistributedDataParallel(entry, device_ids=ids, broadcast_buffers=False)
 
 
 def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:

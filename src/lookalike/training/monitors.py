@@ -112,7 +112,7 @@ class Monitors:
 
 def _in_parts(encode: Any, images: Tensor) -> Tensor:
     """Return the (n, D) float32 outputs for (n, 3, S, S) images."""
-    parts = images.split(BATCH)
+    parts = torch.split(images, BATCH)
     last = torch.channels_last
     return torch.cat([encode(part.contiguous(memory_format=last)).float() for part in parts])
 
