@@ -69,3 +69,14 @@ class SlowReader:
         """Read after a while."""
         time.sleep(self.seconds)
         return self.reader.read(key, limit)
+
+
+class Unloadable:
+    """Cannot be made again where it arrives."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return _refuse, ("not in this process",)
+
+
+def _refuse(why: str) -> None:
+    raise ImportError(why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -214,6 +215,14 @@ def test_the_reason_says_what_a_file_is(raw: bytes, reason: str) -> None:
         decode(raw)
     assert reason in refused.value.reason
     assert len(refused.value.reason.splitlines()) == 1
+
+
+def test_finding_a_reason_takes_no_time() -> None:
+    began = time.process_time()
+    for part in (b"<!---->", b"<?xml?>", b" ", b"<", b"<!--" + b"-->" * 3):
+        with pytest.raises(UnreadableImage):
+            decode(part * 200)
+    assert time.process_time() - began < 0.5
 
 
 def test_parsers_off_the_list_are_not_reached() -> None:

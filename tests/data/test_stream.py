@@ -19,7 +19,7 @@ import torch
 from lookalike.data.order import batch_positions, epoch_order
 from lookalike.data.sources import ImageSet, open_source
 from lookalike.data.stream import Crops, CropStream
-from lookalike.errors import DataError
+from lookalike.errors import DataError, LookalikeError
 
 ORDER = epoch_order(516, seed=0, epoch=0)
 BATCHES = [batch_positions(ORDER, batch=number, batch_size=10) for number in range(7)] + [ORDER[:4]]
@@ -137,6 +137,24 @@ def test_a_worker_that_dies_is_started_once_more(
     assert not multiprocessing.active_children()
 
 
+def test_workers_that_cannot_begin_blame_no_image(hands: ImageSet, hostile: ModuleType) -> None:
+    unknown = replace(hands, reader=hostile.Unloadable())
+    with pytest.raises(LookalikeError, match="died twice before it read an image") as told:
+        list(stream(unknown, hostile, workers=1))
+    assert told.value.exit_code == 1
+
+
+def test_no_room_for_shared_memory_is_said(
+    hands: ImageSet, hostile: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: torch.Tensor) -> None:
+        raise RuntimeError("No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(LookalikeError, match=r"No space left on device \(28\)\nfix: fewer"):
+        list(stream(hands, hostile, workers=1))
+
+
 def test_a_worker_that_is_killed_is_replaced(
     hands: ImageSet, hostile: ModuleType, expected: list[Crops]
 ) -> None:
@@ -172,7 +190,8 @@ def test_nobody_is_left_when_the_stream_is_left(hands: ImageSet, hostile: Module
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize("ending", ["kill", pytest.param("exit", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["kill", "exit"])
 def test_workers_end_with_their_parent_and_do_not_run_its_script(
     hostile: ModuleType, tmp_path: Path, ending: str
 ) -> None:

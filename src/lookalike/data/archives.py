@@ -64,8 +64,17 @@ def list_tar(path: Path) -> Tree:
     Raises:
         DataError: it is damaged, no tar archive, or compressed and larger than `MAX_PACKED_TAR`.
     """
-    reader = PackedTarReader(path) if path.suffix.lower() in _UNPACK else TarReader(path)
-    members = reader.members
+    reader: Reader
+    if path.suffix.lower() in _UNPACK:
+        reader = packed = PackedTarReader(path)
+        members = packed.members
+    else:
+        try:
+            with tarfile.open(path, "r:", tarinfo=_StrictTarInfo) as archive:
+                members = archive.getmembers()
+        except _DAMAGE as problem:
+            raise _damaged(path, problem) from problem
+        reader = TarReader(path, [(member.offset_data, member.size) for member in members])
     names = [f"{member.name}{'/' * member.isdir()}" for member in members]
     special = [not _is_plain(member) and not member.isdir() for member in members]
     return _tree(path, names, special, reader)
@@ -109,25 +118,21 @@ class ZipReader:
 
 
 class TarReader:
-    """Reads files of an uncompressed tar archive by where they begin."""
+    """Reads files of an uncompressed tar archive, given where each begins and how long it is."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, spans: list[tuple[int, int]]) -> None:
         self._path = path.absolute()
-        try:
-            with tarfile.open(self._path, "r:", tarinfo=_StrictTarInfo) as archive:
-                self.members = archive.getmembers()
-        except _DAMAGE as problem:
-            raise _damaged(path, problem) from problem
+        self._spans = spans
 
     def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file."""
-        member = self.members[key]
-        if member.size > MAX_FILE_BYTES:
+        start, size = self._spans[key]
+        if size > MAX_FILE_BYTES:
             raise UnreadableImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
         try:
             with open(self._path, "rb") as file:
-                file.seek(member.offset_data)
-                return file.read(min(member.size, limit or MAX_FILE_BYTES))
+                file.seek(start)
+                return file.read(min(size, limit or MAX_FILE_BYTES))
         except OSError as problem:
             raise UnreadableImage(f"cannot be opened: {problem.strerror}") from problem
 

@@ -58,7 +58,7 @@ FORMATS = tuple(
 # How files begin that people take for images, for the reason why one is not read.
 _OTHER_KINDS = (
     (rb"\s*(<!doctype html|<html|<head|<body)", "a web page, not an image"),
-    (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<svg", "an SVG drawing, which is not read here"),
+    (rb"\s*(<svg|<.*<svg)", "an SVG drawing, which is not read here"),
     (rb"\s*<", "markup text, not an image"),
     (rb"....ftyp(hei|hev|mif|msf)", "HEIF, which is not read here: convert it to JPEG or PNG"),
     (rb"\xff\x0a|....JXL ", "JPEG XL, which is not read here: convert it to JPEG or PNG"),

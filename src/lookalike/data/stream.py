@@ -12,7 +12,7 @@ from lookalike.data.crops import Boxes, Cropper, Positions, Unread
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.data.image_set import ImageSet, Unreadable
 from lookalike.data.workers import Worker, WorkerDiedError
-from lookalike.errors import DataError
+from lookalike.errors import DataError, LookalikeError
 
 
 class Crops(NamedTuple):
@@ -67,7 +67,8 @@ class CropStream:
         """Yield the batches.
 
         Raises:
-            DataError: no image can be read, or a worker died twice at the same batch.
+            DataError: no image can be read, or a worker died twice at the same one.
+            LookalikeError: workers cannot be started.
         """
         return self._made_by_workers() if self._workers else self._made_here()
 
@@ -89,14 +90,22 @@ class CropStream:
                 self.restarts = sum(worker.restarts for worker in workers)
                 yield self._named(*made)
         except WorkerDiedError as death:
-            raise DataError(
-                f"a worker process died twice while it read {self._images.ids[death.position]} "
-                f"({death.how})\n"
-                "fix: remove that image; or, if memory ran out, use fewer --workers"
-            ) from death
+            raise self._blame(death) from death
         finally:
             for worker in workers:
                 worker.stop()
+
+    def _blame(self, death: WorkerDiedError) -> LookalikeError:
+        if death.position is None:
+            return LookalikeError(
+                f"a worker process died twice before it read an image ({death.how})\n"
+                "fix: see above for what it said; --workers 0 does without it"
+            )
+        return DataError(
+            f"a worker process died twice while it read {self._images.ids[death.position]} "
+            f"({death.how})\n"
+            "fix: remove that image; or, if memory or /dev/shm was full, use fewer --workers"
+        )
 
     def _named(self, pixels: Tensor, shown: Positions, unread: list[Unread]) -> Crops:
         unreadable = (Unreadable(self._images.ids[one.position], one.reason) for one in unread)

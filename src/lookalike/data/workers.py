@@ -11,6 +11,7 @@ device; and they do not run the user's script again, whether or not it guards it
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import signal
 import sys
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from lookalike.data.crops import Cropper, Positions, Unread
-from lookalike.errors import DataError
+from lookalike.errors import DataError, LookalikeError
 
 _AHEAD = 2  # batches that a worker makes before the first of them is taken
 
@@ -49,7 +50,7 @@ class Worker:
         self._died_at = -1
         shape = (room, cropper.views, 3, cropper.size, cropper.size)
         self._slots = [_shared(torch.empty(shape, dtype=torch.uint8)) for _ in range(_AHEAD)]
-        self._row = _shared(torch.zeros(1, dtype=torch.int64))
+        self._row = _shared(torch.empty(1, dtype=torch.int64))  # that it is working on
         self._start()
 
     def take(self) -> tuple[Tensor, Positions, list[Unread]]:
@@ -80,9 +81,10 @@ class Worker:
 
     def _start(self) -> None:
         self._first = self._taken
-        self._connection, theirs = _CONTEXT.Pipe()
+        self._row.fill_(-1)
+        self._connection, theirs = _context().Pipe()
         work = (self._cropper, self._batches[self._taken :], self._slots, self._row)
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, *work), daemon=True)
+        self._process = _context().Process(target=_serve, args=(theirs, *work), daemon=True)
         with _no_main_module():
             self._process.start()
         theirs.close()
@@ -97,9 +99,10 @@ class Worker:
             self._connection.send_bytes(b"")
 
     def _start_again(self, problem: Exception) -> None:
-        self._process.join()
+        self._process.join(timeout=5)
         if self._died_at == self._taken:
-            place = int(self._batches[self._taken][int(self._row)])
+            row = int(self._row)
+            place = int(self._batches[self._taken][row]) if row >= 0 else None
             raise WorkerDiedError(place, _how_it_ended(self._process.exitcode)) from problem
         self._died_at = self._taken
         self.restarts += 1
@@ -111,11 +114,11 @@ class WorkerDiedError(Exception):
     """A worker died twice at one batch.
 
     Args:
-        position: the place in the set of the image it was working on.
+        position: the place in the set of the image it was working on; None if it had not begun.
         how: how the process ended.
     """
 
-    def __init__(self, position: int, how: str) -> None:
+    def __init__(self, position: int | None, how: str) -> None:
         super().__init__(f"a worker died twice at image {position}: {how}")
         self.position = position
         self.how = how
@@ -150,7 +153,13 @@ def _serve(
 
 
 def _shared(tensor: Tensor) -> Tensor:
-    tensor.share_memory_()  # type: ignore[no-untyped-call]
+    try:
+        tensor.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError as problem:
+        raise LookalikeError(
+            f"no room for {tensor.nbytes:,} bytes of memory shared with workers: {problem}\n"
+            "fix: fewer --workers, a smaller batch, or more room in /dev/shm"
+        ) from problem
     return tensor
 
 
@@ -176,12 +185,10 @@ def _no_main_module() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+@functools.cache
 def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])  # torch is imported once, not once a worker
     return context
-
-
-_CONTEXT = _context()
