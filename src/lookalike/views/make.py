@@ -1,0 +1,299 @@
+"""Views in batch, on the device of the images: each image's own draws, the same wherever it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lookalike.randomness import uniforms
+from lookalike.views import ops
+from lookalike.views.plans import Plan, View
+
+_ATTEMPTS = 10  # crops tried before the central one, as in torchvision's RandomResizedCrop
+_CACHED_PIXELS = 2**16  # pictures that a CPU's cache holds while all their changes are made
+_UNJITTERED = -1  # the place of the hue in pictures that have none
+
+
+def crop_boxes(
+    view: View, sizes: Tensor, *, seed: int, epoch: int, index: Tensor, number: int
+) -> Tensor:
+    """Draw where each image is cropped: torchvision's RandomResizedCrop, all attempts at once.
+
+    Args:
+        view: what may be drawn.
+        sizes: (B, 2) int64, each image's height and width, at least 1.
+        seed: of the run, in [0, 2**63).
+        epoch: at least 0.
+        index: (B,) int64, each image's position in its data set.
+        number: which of a plan's views this is, from 0.
+
+    Returns:
+        (B, 4) int64: top, left, height, width, inside the image.
+
+    Raises:
+        ValueError: sizes are not (B, 2).
+    """
+    if sizes.shape != (len(index), 2):
+        raise ValueError(f"sizes must be ({len(index)}, 2), got {tuple(sizes.shape)}")
+    draws = uniforms(2 * _ATTEMPTS + 2, seed=seed, epoch=epoch, index=index, stream=2 * number)
+    draws = draws.double()  # so that rounding to pixels comes out alike on all devices
+    height, width = sizes.double().split(1, dim=1)  # (B, 1) each
+    area = _between(view.area, draws[:, :_ATTEMPTS]) * (height * width)  # (B, attempts)
+    ratio = _between([math.log(end) for end in view.ratio], draws[:, _ATTEMPTS:-2]).exp()
+    tall = (area / ratio).sqrt().round()
+    wide = (area * ratio).sqrt().round()
+    fits = (tall >= 1) & (tall <= height) & (wide >= 1) & (wide <= width)
+    # One attempt more, which always fits: the largest central crop of an allowed ratio.
+    narrowest, widest = view.ratio
+    tall = torch.cat([tall, (width / narrowest).round().clamp(min=1).minimum(height)], dim=1)
+    wide = torch.cat([wide, (height * widest).round().clamp(min=1).minimum(width)], dim=1)
+    fits = torch.cat([fits, torch.ones_like(fits[:, :1])], dim=1)
+    chosen = fits.byte().argmax(dim=1, keepdim=True)  # (B, 1) the first that fits
+    sides = torch.cat([tall.gather(1, chosen), wide.gather(1, chosen)], dim=1)  # (B, 2)
+    slack = sizes - sides
+    corner = torch.where(chosen == _ATTEMPTS, slack / 2, draws[:, -2:] * (slack + 1)).floor()
+    return torch.cat([corner, sides], dim=1).long()
+
+
+@torch.no_grad()
+def make_views(
+    plan: Plan,
+    images: Tensor,
+    sizes: Tensor,
+    index: Tensor,
+    *,
+    size: int,
+    seed: int,
+    epoch: int,
+    mean: Sequence[float] | Tensor | None = None,
+    std: Sequence[float] | Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Make all views of a batch of whole images, each drawn from (seed, epoch, index, view) alone.
+
+    In this order: crop, flip, jitter, greyscale, blur, solarise, normalise.
+
+    Args:
+        plan: the views to make.
+        images: (B, 3, H, W) uint8, each in the upper left of its canvas.
+        sizes: (B, 2) int64, each image's height and width on it.
+        index: (B,) int64, each image's position in its data set.
+        size: S, side of a view.
+        seed: of the run, in [0, 2**63).
+        epoch: at least 0.
+        mean: of the data set's three channels in [0, 1]; needed where the plan normalises.
+        std: likewise.
+
+    Returns:
+        One (B, 3, S, S) float32 a view, in [0, 1] before the plan's normalisation.
+
+    Raises:
+        ValueError: shapes do not fit, images are not uint8, or mean or std is missing.
+    """
+    _check_pixels((len(index), 3, *images.shape[-2:]), images=images)
+    if sizes.shape != (len(index), 2):
+        raise ValueError(f"sizes must be ({len(index)}, 2), got {tuple(sizes.shape)}")
+    last = _last_step(plan, mean, std)
+    views = []
+    for number, view in enumerate(plan.views):
+        boxes = crop_boxes(view, sizes, seed=seed, epoch=epoch, index=index, number=number)
+        look = _draw_look(view, seed=seed, epoch=epoch, index=index, number=number)
+        views.append(_make_view(view, look, images, boxes, size=size, last=last))
+    return tuple(views)
+
+
+@torch.no_grad()
+def finish_views(
+    plan: Plan,
+    crops: Tensor,
+    index: Tensor,
+    *,
+    seed: int,
+    epoch: int,
+    mean: Sequence[float] | Tensor | None = None,
+    std: Sequence[float] | Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Make the views of a batch whose crops, by `crop_boxes`, were cut and resized elsewhere.
+
+    Args:
+        plan: the views to make.
+        crops: (B, V, 3, S, S) uint8, one crop a view.
+        index: as in `make_views`, like all that follows.
+
+    Returns:
+        What `make_views` returns, but for the crops' rounding to 8 bits.
+
+    Raises:
+        ValueError: as `make_views`.
+    """
+    side = crops.shape[-1]
+    _check_pixels((len(index), len(plan.views), 3, side, side), crops=crops)
+    last = _last_step(plan, mean, std)
+    views = []
+    for number, (view, pixels) in enumerate(zip(plan.views, crops.unbind(1), strict=True)):
+        look = _draw_look(view, seed=seed, epoch=epoch, index=index, number=number)
+        views.append(_make_view(view, look, pixels, None, size=side, last=last))
+    return tuple(views)
+
+
+def normalise(
+    images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor
+) -> Tensor:
+    """Take out the mean and the standard deviation of each channel.
+
+    Args:
+        images: (B, 3, H, W), uint8, or float in [0, 1].
+        mean: three numbers, of pixels in [0, 1].
+        std: three numbers above 0, likewise.
+
+    Returns:
+        (B, 3, H, W) float32.
+    """
+    if images.dtype == torch.uint8:
+        images = images / 255
+    mean, std = (
+        torch.as_tensor(channel, dtype=torch.float32, device=images.device).view(3, 1, 1)
+        for channel in (mean, std)
+    )
+    return (images - mean).div_(std)
+
+
+class _Look(NamedTuple):
+    """What happens to each picture of one view after its crop; amounts are as in `ops`."""
+
+    mirrored: Tensor  # (B,) bool
+    jittered: Tensor  # (B,) bool
+    factors: Tensor  # (B, 4), neutral where not jittered
+    order: Tensor  # (B, 4)
+    grey: Tensor  # (B,) bool
+    sigma: Tensor  # (B,), 0 where there is no blur
+    threshold: Tensor  # (B,), above 1 where nothing is solarised
+
+
+def _draw_look(view: View, *, seed: int, epoch: int, index: Tensor, number: int) -> _Look:
+    """Draw everything about a view but its crop."""
+    draws = uniforms(14, seed=seed, epoch=epoch, index=index, stream=2 * number + 1)
+    flip, jitter, grey, blur, sigma, solarise, *amounts = draws[:, :10].unbind(1)
+    jittered = jitter < (view.jitter_probability if any(view.jitter) else 0.0)
+    ranges = [(max(0.0, 1 - strength), 1 + strength) for strength in view.jitter[:3]]
+    ranges.append((-view.jitter[3], view.jitter[3]))
+    factors = [
+        torch.where(jittered, _between(ends, amount), neutral)
+        for ends, amount, neutral in zip(ranges, amounts, (1.0, 1.0, 1.0, 0.0), strict=True)
+    ]
+    return _Look(
+        mirrored=flip < view.flip,
+        jittered=jittered,
+        factors=torch.stack(factors, dim=1),
+        order=draws[:, 10:].argsort(dim=1, stable=True),
+        grey=grey < view.grey,
+        sigma=torch.where(blur < view.blur, _between(view.blur_sigma, sigma), 0.0),
+        threshold=torch.where(solarise < view.solarise, view.solarise_threshold, 2.0),
+    )
+
+
+def _between(ends: Sequence[float], draws: Tensor) -> Tensor:
+    """Stretch draws from [0, 1) to between two ends."""
+    low, high = ends
+    return low + (high - low) * draws
+
+
+def _last_step(
+    plan: Plan, mean: Sequence[float] | Tensor | None, std: Sequence[float] | Tensor | None
+) -> Callable[[Tensor], Tensor]:
+    """Return the plan's normalisation."""
+    if not plan.normalise:
+        return lambda images: images
+    if mean is None or std is None:
+        raise ValueError(f"the plan {plan.name} normalises, so it needs mean and std, got None")
+    return partial(normalise, mean=mean, std=std)
+
+
+def _check_pixels(shape: tuple[int, ...], **pixels: Tensor) -> None:
+    """Raise ValueError unless the pixels have this shape and are uint8."""
+    for name, tensor in pixels.items():
+        if tensor.shape != shape or tensor.dtype != torch.uint8:
+            raise ValueError(
+                f"{name} must be {shape} uint8, got {tuple(tensor.shape)} {tensor.dtype}"
+            )
+
+
+# A graph without branches suits a GPU, where all pictures go through every change at once and
+# neutral amounts leave some as they are. A CPU would rather change only what is to be changed, and
+# keep a few pictures in its cache until they are done; there, looking at a value costs nothing.
+
+
+def _branches(images: Tensor) -> bool:
+    """Whether values may decide what is computed."""
+    return images.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _make_view(
+    view: View,
+    look: _Look,
+    images: Tensor,
+    boxes: Tensor | None,
+    *,
+    size: int,
+    last: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return (B, 3, S, S) float32 of (B, 3, H, W) uint8; without boxes, crops were made before."""
+    if not _branches(images):
+        return last(_change(view, look, _cut(view, look, images, boxes, size=size)))
+    whole = torch.empty(len(images), 3, size, size)
+    place = torch.where(look.jittered, look.order[:, 3], _UNJITTERED)
+    for hue_place, rows in _cachefuls(place, most=max(1, _CACHED_PIXELS // size**2)):
+        some = _Look(*(part[rows] for part in look))
+        box = None if boxes is None else boxes[rows]
+        pictures = _cut(view, some, images.index_select(0, rows), box, size=size)
+        whole.index_copy_(0, rows, last(_change(view, some, pictures, hue_place)))
+    return whole
+
+
+def _cachefuls(place: Tensor, *, most: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield a place of the hue and rows that have it there, at most so many at a time."""
+    for hue_place in range(_UNJITTERED, 4):
+        rows = (place == hue_place).nonzero()[:, 0]
+        if len(rows):
+            for some in rows.tensor_split(math.ceil(len(rows) / most)):
+                yield hue_place, some
+
+
+def _cut(view: View, look: _Look, images: Tensor, boxes: Tensor | None, *, size: int) -> Tensor:
+    """Crop, resize and flip."""
+    if boxes is None:
+        return ops.flip(images / 255, look.mirrored)
+    return ops.resized_crop(
+        images, boxes, size=size, interpolation=view.interpolation, mirrored=look.mirrored
+    )
+
+
+def _change(view: View, look: _Look, images: Tensor, hue_place: int | None = None) -> Tensor:
+    """Do what comes after the flip, leaving out what the view never does."""
+    if any(view.jitter) and hue_place != _UNJITTERED:
+        images = ops.colour_jitter(images, look.factors, look.order, hue_place=hue_place)
+    if view.grey:
+        images = _where(look.grey, ops.greyscale, images, look.grey)
+    if view.blur:
+        kernel = max(3, int(view.blur_kernel * images.shape[-1]) // 2 * 2 + 1)  # odd
+        blur = partial(ops.gaussian_blur, kernel=kernel)
+        images = _where(look.sigma > 0, blur, images, look.sigma)
+    if view.solarise:
+        images = _where(look.threshold <= 1, ops.solarise, images, look.threshold)
+    return images
+
+
+def _where(
+    chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor], images: Tensor, amounts: Tensor
+) -> Tensor:
+    """Change the chosen pictures; the amounts of the others are neutral."""
+    if not _branches(images):
+        return change(images, amounts)
+    rows = chosen.nonzero()[:, 0]
+    if len(rows):
+        images[rows] = change(images[rows], amounts[rows])
+    return images
