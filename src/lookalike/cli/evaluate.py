@@ -25,19 +25,24 @@ def evaluate(
     """
     say(f"scoring {run} on {data}")
     from lookalike.durable import write_atomically
+    from lookalike.gallery import make_gallery
     from lookalike.inference import load_encoder
     from lookalike.scorecard import score
     from lookalike.training.run_folder import Run
 
-    if (run / "run.json").is_file():
+    is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
+    if is_run:
         protocol.setdefault("trained_on", Run(run).config["source"])
     encoder = load_encoder(run, trust_code=trust_code)
     with Counter("images") as count:
         card = score(encoder, data, progress=count, **protocol)
-    written = run / "evaluation.json"
-    write_atomically(written, json_format.dumps(card.to_json(), indent=2).encode())
     if json:
         print_json(card.to_json())
     else:
         print("\n".join(card.lines()))
-    finish(written, following=f"lookalike report {run}")
+    if is_run:
+        write_atomically(
+            run / "evaluation.json", json_format.dumps(card.to_json(), indent=2).encode()
+        )
+        make_gallery(encoder, card.queries, path=run / "gallery.npz")
+        finish(run / "evaluation.json", run / "gallery.npz", following=f"lookalike report {run}")
