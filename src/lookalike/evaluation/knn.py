@@ -175,7 +175,7 @@ def _votes(
             block = asked[rows] @ keys.T
             if itself:
                 block[torch.arange(len(rows), device=block.device), rows] = -torch.inf
-            weights = _weights(block, temperature) * _seats_taken(block, cosines[rows], seats)
+            weights = _weights(block, temperature) * _seats_taken(block, seats)
             shares[rows] = torch.zeros_like(shares[rows]).index_add_(1, number, weights)
     shares /= shares.sum(dim=1, keepdim=True)
     return Votes(shares.cpu().numpy(), classes)
@@ -186,12 +186,12 @@ def _weights(cosines: Tensor, temperature: float) -> Tensor:
     return ((cosines - cosines.amax(dim=1, keepdim=True)) / temperature).exp()
 
 
-def _seats_taken(cosines: Tensor, nearest: Tensor, seats: int) -> Tensor:
+def _seats_taken(cosines: Tensor, seats: int) -> Tensor:
     """Return the part of a seat that each image gets: a clear winner 1, those that tie equal parts.
 
-    cosines is (R, N) to all images, nearest (R, > seats) the largest of each row, descending.
+    cosines is (R, N) to all images, N > seats.
     """
-    last = nearest[:, seats - 1 : seats]
+    last = cosines.topk(seats, dim=1).values[:, -1:]
     above = cosines > last + TIE
     level = (cosines >= last - TIE) & ~above
     left = seats - above.sum(dim=1, keepdim=True)

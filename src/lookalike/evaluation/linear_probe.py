@@ -181,7 +181,13 @@ def _standardised(
 
 
 def _turned(features: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both in the principal axes of the first: the same problem, but well conditioned."""
+    """Return both in the principal axes of the first: the same problem, but well conditioned.
+
+    Directions that no training row has get no weight, so they are left out where rows are few.
+    """
+    if len(features) < features.shape[1]:
+        span = torch.linalg.qr(features.T)[0]  # (D, N)
+        features, asked = features @ span, asked @ span
     axes = torch.linalg.eigh(features.T @ features)[1]
     return features @ axes, asked @ axes
 

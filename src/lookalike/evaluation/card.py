@@ -1,0 +1,127 @@
+"""An encoder's numbers beside its baselines': a flat object for scripts, a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from lookalike.data.image_set import ImageSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What one way to turn pictures into vectors scores; None where it could not be measured.
+
+    Attributes:
+        dim: width of a vector.
+        knn_top1: share of queries that the weighted neighbours classify right.
+        knn_top1_ci95: its 95 % interval (Wilson), low and high.
+        linear_top1: share that a linear classifier does.
+        linear_l2: the penalty it chose.
+        recall_at_1: share of queries whose nearest other query is of their class.
+        rankme: effective rank of the queries, in [1, dim].
+        alpha_req: decay of their spectrum; near 1 is good.
+        uniformity: in [-8, 0]; lower is more even.
+        alignment: mean squared distance of two views, in [0, 4]; lower is closer.
+        spread: 1 healthy, 0 collapsed.
+    """
+
+    dim: int
+    knn_top1: float | None = None
+    knn_top1_ci95: tuple[float, float] | None = None
+    linear_top1: float | None = None
+    linear_l2: float | None = None
+    recall_at_1: float | None = None
+    rankme: float | None = None
+    alpha_req: float | None = None
+    uniformity: float | None = None
+    alignment: float | None = None
+    spread: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorecard:
+    """An encoder's numbers, and how they came about.
+
+    Attributes:
+        source: name of the images.
+        protocol: which images voted, which were asked, and why.
+        k: neighbours that vote; None if nobody can.
+        k_reason: why so many.
+        temperature: of their votes.
+        bank_images: images that vote; 0 where the other queries do.
+        query_images: images asked about and measured.
+        unreadable: images left out because they could not be read.
+        seed: of every draw.
+        fingerprint: sha256 of the encoder.
+        encoder: its measures.
+        baselines: those of `raw_pixels`, of the `untrained` network and, if the encoder started
+            from published weights, of the network as it was then (`starting`).
+        queries: the images asked about; not in `to_json`.
+        class_names: the C classes that the numbers below go by.
+        per_class_recall: C shares of queries classified right; None for a class without queries.
+        confusion: (C, C) queries by true class and by the neighbours' vote; None without votes, or
+            with too many classes to be worth writing.
+    """
+
+    source: str
+    protocol: str
+    k: int | None
+    k_reason: str
+    temperature: float
+    bank_images: int
+    query_images: int
+    unreadable: int
+    seed: int
+    fingerprint: str
+    encoder: Measures
+    baselines: Mapping[str, Measures]
+    queries: ImageSet = field(repr=False)
+    class_names: tuple[str, ...] = ()
+    per_class_recall: tuple[float | None, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one flat object: the encoder's measures by name, a baseline's after its own."""
+        flat = asdict(self.encoder)
+        for baseline, measures in self.baselines.items():
+            flat |= {f"{baseline}_{name}": value for name, value in asdict(measures).items()}
+        inner = {"encoder", "baselines", "queries"}
+        return flat | {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name not in inner
+        }
+
+    def lines(self) -> list[str]:
+        """Return a table for people, and how its numbers came about."""
+        columns = {"encoder": self.encoder, **self.baselines}
+        heads = [name.replace("_", " ") for name in columns]
+        width = max(map(len, heads)) + 2
+        lines = [" " * 24 + "".join(head.rjust(width) for head in heads)]
+        for name, (title, show) in _ROWS.items():
+            values = [getattr(measures, name) for measures in columns.values()]
+            if any(value is not None for value in values):
+                cells = ["-" if value is None else show.format(value) for value in values]
+                lines.append(title.ljust(24) + "".join(cell.rjust(width) for cell in cells))
+        if self.k is not None and self.encoder.knn_top1_ci95 is not None:
+            low, high = self.encoder.knn_top1_ci95
+            lines += [
+                f"kNN: k = {self.k} ({self.k_reason}), T = {self.temperature:g}; the encoder's "
+                f"95 % interval is {low:.1%} to {high:.1%}"
+            ]
+        voting = f", {self.bank_images:,} vote" if self.bank_images else ""
+        lost = f", {self.unreadable:,} could not be read" if self.unreadable else ""
+        return [*lines, self.protocol, f"{self.query_images:,} images asked{voting}{lost}"]
+
+
+_ROWS = {
+    "knn_top1": ("kNN top-1", "{:.1%}"),
+    "linear_top1": ("linear probe top-1", "{:.1%}"),
+    "recall_at_1": ("recall at 1", "{:.1%}"),
+    "dim": ("width", "{}"),
+    "rankme": ("effective rank (RankMe)", "{:.1f}"),
+    "alpha_req": ("spectrum decay (alpha)", "{:.2f}"),
+    "uniformity": ("uniformity, 0 to -8", "{:.2f}"),
+    "alignment": ("alignment, 0 to 4", "{:.2f}"),
+    "spread": ("spread, 1 is healthy", "{:.2f}"),
+}

@@ -1,0 +1,421 @@
+"""Images in, representations out: a trained backbone and how its pictures are prepared."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from lookalike import _check
+from lookalike.backbones.base import Backbone
+from lookalike.backbones.build import build_backbone
+from lookalike.data.decode import (
+    MAX_PIXELS,
+    Pixels,
+    UnreadableImage,
+    centre_square,
+    decode,
+    upright_colours,
+)
+from lookalike.data.image_set import ImageSet
+from lookalike.data.quarantine import Progress, Quarantine
+from lookalike.data.resident import load_squares
+from lookalike.data.threads import map_in_order
+from lookalike.durable import write_atomically
+from lookalike.embeddings import Embeddings
+from lookalike.errors import DataError, UsageError
+from lookalike.similarity import unit_rows
+from lookalike.views.make import normalise
+
+Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
+
+FORMAT = "lookalike encoder"
+VERSION = 1
+CHUNK = 512  # images decoded before their vectors are computed: bounds the memory they take
+
+
+class Encoder:
+    """A backbone and the preparation it was trained for.
+
+    A picture is the largest centred square of an image, resized to `size` (bicubic, antialiased),
+    in [0, 1], less `mean`, over `std`.
+
+    Args:
+        backbone: what turns pictures into representations; used, not copied.
+        size: side of a picture in pixels.
+        mean: (3,) taken out of the channels; 0 leaves them in [0, 1].
+        std: (3,) that the channels are divided by, > 0.
+        name: the backbone's name, for `build_backbone`.
+        arguments: its arguments, likewise.
+        precision: of matrix products; vectors in bfloat16 keep a cosine of about 0.999 to those
+            in float32.
+
+    Raises:
+        ValueError: a number is out of its range, or not one a channel.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        size: int,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        precision: Literal["float32", "bfloat16"] = "float32",
+    ) -> None:
+        _check.at_least(1, size=size)
+        _check.one_of(("float32", "bfloat16"), precision=precision)
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ValueError(
+                f"mean and std must be three numbers, std above 0, got {mean} and {std}"
+            )
+        self.backbone = backbone
+        self.size = size
+        self.mean = tuple(float(value) for value in mean)
+        self.std = tuple(float(value) for value in std)
+        self.name = name
+        self.arguments = dict(arguments or {})
+        self.precision = precision
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return self.backbone.dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the backbone lies."""
+        return next(self.backbone.parameters()).device
+
+    def encode(
+        self, images: Picture | Sequence[Picture] | npt.NDArray[np.uint8], *, batch_size: int = 256
+    ) -> npt.NDArray[np.float32]:
+        """Return the vectors of some images: (N, dim) float32, each of length 1 (or 0, if it is 0).
+
+        JPEG files far larger than `size` are decoded at a fraction of their scale, which moves
+        their vectors a little against those of the same images opened before.
+
+        Args:
+            images: paths, PIL images, uint8 arrays (H, W) or (H, W, 3), or a mixture; or one of
+                them; or one uint8 array (N, H, W, 3).
+            batch_size: images at a time.
+
+        Raises:
+            UsageError: there is no such file, or an item is no image at all.
+            DataError: a file or image cannot be read; the message names it.
+        """
+        _check.at_least(1, batch_size=batch_size)
+        read = partial(_square, size=self.size)
+        squares = map_in_order(read, list(enumerate(_as_list(images))))
+        parts = [torch.zeros(0, self.dim)]
+        while batch := list(islice(squares, batch_size)):  # threads read on meanwhile
+            pictures = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
+            parts.append(self.represent(pictures, batch_size=batch_size))
+        return unit_rows(torch.cat(parts)).numpy()
+
+    def embed(
+        self, images: ImageSet, *, batch_size: int = 256, progress: Progress | None = None
+    ) -> Embeddings:
+        """Return the vectors of an image set, each of length 1; unreadable images are left out.
+
+        Args:
+            images: what to embed.
+            batch_size: images at a time.
+            progress: told after each image.
+        """
+        vectors, rows = [torch.zeros(0, self.dim)], [np.zeros(0, dtype=np.int64)]
+        for squares, positions in squares_in_parts(images, self.size, progress=progress):
+            vectors.append(self.represent(squares, batch_size=batch_size))
+            rows.append(positions)
+        kept = images.select(np.concatenate(rows))
+        unit = unit_rows(torch.cat(vectors)).numpy()
+        return Embeddings(unit, kept.ids, kept.labels, kept.class_names)
+
+    def represent(self, squares: Tensor, *, batch_size: int = 256) -> Tensor:
+        """Return the representations of pictures: (N, dim) float32 on the CPU, not normalised.
+
+        Nothing moves: the backbone computes in evaluation mode and is left in the mode it was in.
+
+        Args:
+            squares: (N, 3, size, size) uint8 pictures.
+            batch_size: pictures at a time.
+
+        Raises:
+            ValueError: the pictures have another shape or type.
+        """
+        if squares.shape[1:] != (3, self.size, self.size) or squares.dtype != torch.uint8:
+            raise ValueError(
+                f"squares must be uint8 (N, 3, {self.size}, {self.size}), "
+                f"got {squares.dtype} {tuple(squares.shape)}"
+            )
+        parts = [torch.zeros(0, self.dim)]
+        low = self.precision == "bfloat16"
+        with torch.inference_mode(), evaluating(self.backbone):
+            for batch in torch.split(squares, batch_size) if len(squares) else ():
+                pictures = normalise(batch.to(self.device), self.mean, self.std)
+                pictures = pictures.contiguous(memory_format=torch.channels_last)
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+                    vectors = self.backbone(pictures)
+                parts.append(vectors.float().cpu())
+        return torch.cat(parts)
+
+    def restarted(self, *, seed: int, pretrained: bool = False) -> Encoder:
+        """Return the encoder as it was before training, on the same device.
+
+        Args:
+            seed: of the random weights.
+            pretrained: whether with the published weights that it started from, if it did.
+
+        Raises:
+            UsageError: its backbone cannot be built by name, or those weights are not to be had.
+        """
+        arguments = dict(self.arguments)
+        if "pretrained" in arguments:
+            arguments["pretrained"] = pretrained
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            backbone = build_backbone(self.name, **arguments).to(self.device)
+        again = copy.copy(self)
+        again.backbone, again.arguments = backbone, arguments
+        return again
+
+    def fingerprint(self) -> str:
+        """Return the sha256, in hexadecimal, of the weights and the preparation."""
+        digest = hashlib.sha256(_json(self._preparation()))
+        for name, tensor in sorted(self.backbone.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(content.numpy().data)
+        return digest.hexdigest()
+
+    def save(self, folder: str | Path) -> None:
+        """Write `model.safetensors`, `preprocessor.json` and `config.json`, the last one last.
+
+        Raises:
+            LookalikeError: no space is left.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {
+            name: tensor.detach().cpu().contiguous().clone()
+            for name, tensor in self.backbone.state_dict().items()
+        }
+        config = {
+            "format": FORMAT,
+            "version": VERSION,
+            "lookalike": version("lookalike"),
+            "backbone": self.name,
+            "backbone_arguments": self.arguments,
+            "dim": self.dim,
+            "fingerprint": self.fingerprint(),
+        }
+        write_atomically(folder / "model.safetensors", safetensors.torch.save(weights))
+        write_atomically(folder / "preprocessor.json", _json(self._preparation()))
+        write_atomically(folder / "config.json", _json(config))
+
+    def _preparation(self) -> dict[str, Any]:
+        return {
+            "size": self.size,
+            "crop": "largest centred square",
+            "interpolation": "bicubic, antialiased",
+            "divisor": 255,
+            "mean": self.mean,
+            "std": self.std,
+        }
+
+
+def load_encoder(
+    path: str | Path,
+    *,
+    device: torch.device | str | None = None,
+    trust_code: bool = False,
+) -> Encoder:
+    """Return the encoder of a run.
+
+    Args:
+        path: a run folder, or the `model` folder in it.
+        device: where to put it; a GPU if there is one, unless given.
+        trust_code: whether a backbone may come from a file or package that the model names. Its
+            code is then run, so say it only of models you know.
+
+    Raises:
+        UsageError: there is no model, it is damaged, or it needs code that is not trusted.
+    """
+    folder = Path(path) / "model" if (Path(path) / "model").is_dir() else Path(path)
+    config, preparation = (_read(folder, name) for name in ("config.json", "preprocessor.json"))
+    try:
+        if config["format"] != FORMAT or config["version"] > VERSION:
+            raise UsageError(
+                f"{folder} holds {config['format']!r} version {config['version']}, and this "
+                f"lookalike reads {FORMAT!r} up to version {VERSION}\n  fix: update lookalike"
+            )
+        name, arguments = config["backbone"], dict(config["backbone_arguments"])
+        if ":" in name and not trust_code:
+            raise UsageError(
+                f"{folder} needs the code of {name}, which loading it would run\n"
+                "  fix: if you trust it, lookalike.load(path, trust_code=True)"
+            )
+        offline = {"pretrained": False} if "pretrained" in arguments else {}  # weights are here
+        encoder = Encoder(
+            build_backbone(name, **{**arguments, **offline}),
+            size=preparation["size"],
+            mean=preparation["mean"],
+            std=preparation["std"],
+            name=name,
+            arguments=arguments,
+        )
+        _load_weights(encoder.backbone, folder / "model.safetensors")
+    except (KeyError, TypeError, ValueError) as problem:
+        if isinstance(problem, UsageError):
+            raise
+        raise UsageError(f"{folder} is not a model that can be read: {problem!r}") from problem
+    if encoder.fingerprint() != config.get("fingerprint"):
+        raise UsageError(f"{folder} is damaged: its weights are not those that were saved")
+    encoder.backbone.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    return encoder
+
+
+def squares_in_parts(
+    images: ImageSet,
+    size: int,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    quarantine: Quarantine | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Tensor, npt.NDArray[np.int64]]]:
+    """Yield the pictures of an image set, a few hundred at a time.
+
+    Args:
+        images: the set.
+        size: side of a picture in pixels.
+        max_pixels: larger images count as unreadable.
+        quarantine: takes note of what cannot be read; that is left out.
+        progress: told after each image.
+
+    Yields:
+        (n, 3, size, size) uint8 pictures and the (n,) positions of their images in the set.
+    """
+    for start in range(0, len(images), CHUNK):
+        part = np.arange(start, min(start + CHUNK, len(images)))
+        squares, readable = load_squares(
+            images.select(part),
+            size,
+            max_pixels=max_pixels,
+            quarantine=quarantine,
+            progress=further(progress, start, len(images)),
+        )
+        yield torch.from_numpy(squares), part[readable]
+
+
+def further(progress: Progress | None, start: int, total: int) -> Progress | None:
+    """Return what tells of a part that begins after `start` of `total` images."""
+    return None if progress is None else lambda done, _: progress(start + done, total)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module and its parts in evaluation mode; leave each part in the mode it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _as_list(
+    images: Picture | Sequence[Picture] | npt.NDArray[np.uint8],
+) -> list[Picture]:
+    if isinstance(images, str | Path | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray) and images.ndim in {2, 3}:
+        return [images]
+    return list(images)
+
+
+def _square(numbered: tuple[int, Picture], *, size: int) -> Pixels:
+    """Return the (size, size, 3) picture of one item of a list, given with its place there."""
+    number, picture = numbered
+    where = str(picture) if isinstance(picture, str | Path) else f"image {number}"
+    try:
+        if isinstance(picture, str | Path):
+            return centre_square(decode(Path(picture).read_bytes(), at_least=size), size)
+        if isinstance(picture, Image.Image):
+            return centre_square(upright_colours(picture), size)
+        if _is_pixels(picture):
+            return centre_square(decode(picture), size)
+    except FileNotFoundError as problem:
+        raise UsageError(f"there is no {where}\n  fix: check the path") from problem
+    except (UnreadableImage, OSError) as problem:
+        raise DataError(f"{where} cannot be read: {problem}") from problem
+    raise UsageError(
+        f"{where} is a {type(picture).__name__}; want a path, PIL image or uint8 array"
+    )
+
+
+def _is_pixels(picture: object) -> bool:
+    """Return whether this is a picture of pixels, (H, W) or (H, W, 3) uint8."""
+    return (
+        isinstance(picture, np.ndarray)
+        and picture.dtype == np.uint8
+        and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3))
+        and picture.size > 0
+    )
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=2, ensure_ascii=False).encode()
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / name).read_bytes())
+    except FileNotFoundError as problem:
+        raise UsageError(
+            f"{folder} is no model: it has no {name}\n"
+            "  fix: name a run folder that has finished, or the model folder in it"
+        ) from problem
+    except (ValueError, OSError) as problem:
+        raise UsageError(f"{folder / name} cannot be read: {problem}") from problem
+    if not isinstance(content, dict):
+        raise UsageError(f"{folder / name} cannot be read: it is no JSON object")
+    return content
+
+
+def _load_weights(backbone: Backbone, path: Path) -> None:
+    """Copy saved weights into a backbone that they fit.
+
+    Raises:
+        UsageError: there are none, the file is damaged, or names and shapes are not the backbone's.
+    """
+    try:
+        weights = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as problem:
+        raise UsageError(f"{path} cannot be read: {problem}") from problem
+    wanted = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
+    got = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(wanted.keys() | got.keys()):
+        if wanted.get(name) != got.get(name):
+            raise UsageError(
+                f"{path} does not fit its config.json: {name} should have shape "
+                f"{wanted.get(name, 'none')}, and has {got.get(name, 'none')}"
+            )
+    backbone.load_state_dict(weights)

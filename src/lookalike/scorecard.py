@@ -1,0 +1,292 @@
+"""How good an encoder is: beside raw pixels and the same network untrained, on the same images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from lookalike.data.decode import MAX_PIXELS
+from lookalike.data.image_set import ImageSet
+from lookalike.data.quarantine import Progress, Quarantine
+from lookalike.data.resident import load_squares
+from lookalike.embeddings import Embeddings
+from lookalike.errors import DataError
+from lookalike.evaluation.card import Measures, Scorecard
+from lookalike.evaluation.confidence import wilson_interval
+from lookalike.evaluation.knn import accuracy, knn_votes, leave_one_out_votes, recall_at_1
+from lookalike.evaluation.linear_probe import linear_probe, stratified_part
+from lookalike.evaluation.pixels import raw_pixels
+from lookalike.evaluation.protocol import ASKED, Sides, Source, choose_sides
+from lookalike.evaluation.spectrum import alpha_req, effective_rank, spread
+from lookalike.evaluation.uniformity import alignment, uniformity
+from lookalike.inference import Encoder, further, squares_in_parts
+from lookalike.views.make import make_views
+from lookalike.views.plans import SIMCLR, SIMCLR_SMALL, Plan
+
+ENCODER = "encoder"  # the way that is measured; all others are baselines
+MOST_VOTERS = 200  # NPID's k, for ImageNet's 1,300 images a class
+SMALL_SIDE = 96  # pixels up to which two views are those of small images
+ALIGNED = 512  # images whose two views are compared
+MOST_CLASSES = 500  # of a confusion matrix worth writing
+
+Describe = Callable[[Tensor], Tensor]
+"""(N, 3, size, size) uint8 pictures -> (N, D) float32 vectors."""
+
+
+class Verdict(NamedTuple):
+    """What neighbours and a linear classifier say about labelled queries.
+
+    measures: the fields of `Measures` that need labels.
+    truth: (M,) classes of the labelled queries.
+    votes: (M,) classes that their neighbours voted for.
+    """
+
+    measures: dict[str, Any]
+    truth: npt.NDArray[np.int64]
+    votes: npt.NDArray[np.int64]
+
+
+def score(
+    encoder: Encoder,
+    source: Source,
+    *,
+    bank: Source | None = None,
+    k: int | None = None,
+    temperature: float = 0.1,
+    split: str | None = None,
+    trained_on: Source | None = None,
+    views: Plan | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    max_unreadable: float = 0.01,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> Scorecard:
+    """Measure an encoder on some images, beside two baselines on the same images.
+
+    With labels, a bank of images votes on queries (`choose_sides` says who is who), and a linear
+    classifier is fitted on the bank; without, only what needs no labels is measured.
+
+    Args:
+        encoder: what is measured; it is not changed, and this is checked.
+        source: the images to measure on.
+        bank: the images that vote, if not part of `source`.
+        k: neighbours that vote (default: a tenth of the bank's images a class, at most 200).
+        temperature: > 0, of their votes.
+        split: part of `source` to ask about.
+        trained_on: the images that the encoder was trained on; they vote if nothing better does.
+        views: what two views of an image are for `alignment` (default: SimCLR's).
+        seed: of every draw.
+        batch_size: pictures at a time.
+        max_unreadable: share of images that may be unreadable; they are left out and counted.
+        max_pixels: larger images count as unreadable.
+        progress: told after each image.
+
+    Raises:
+        UsageError: a source, split or bank cannot be.
+        DataError: there are no images, or too many cannot be read.
+        ValueError: k < 1 or temperature <= 0.
+    """
+    before = encoder.fingerprint()
+    sides = choose_sides(source, bank=bank, split=split, trained_on=trained_on, seed=seed)
+    ways = _ways(encoder, seed=seed, batch_size=batch_size)
+    quarantine = Quarantine(len(sides.queries) + len(sides.bank or ()))
+    describe = partial(
+        _describe, ways=ways, size=encoder.size, max_pixels=max_pixels, quarantine=quarantine
+    )
+    queries = describe(sides.queries, progress=further(progress, 0, quarantine.total))
+    voters: dict[str, Embeddings] = {}
+    if sides.bank is not None:
+        tell = further(progress, len(sides.queries), quarantine.total)
+        voters = describe(sides.bank, progress=tell)
+    quarantine.raise_if_above(max_unreadable)
+    distances = _alignments(sides.queries, ways, encoder.size, views=views, seed=seed)
+    k, reason = _neighbours(sides, k)
+    device = encoder.device if encoder.device.type == "cuda" else torch.device("cpu")
+
+    measures: dict[str, Measures] = {}
+    verdicts: dict[str, Verdict] = {}
+    for way, asked in queries.items():
+        vectors = torch.from_numpy(asked.vectors).to(device)
+        numbers = _label_free(vectors, seed=seed) | {"alignment": distances.get(way)}
+        if k is not None:
+            verdicts[way] = _judge(
+                asked, voters.get(way), k=k, temperature=temperature, seed=seed, device=device
+            )
+            numbers |= verdicts[way].measures
+        measures[way] = Measures(dim=vectors.shape[1], **numbers)
+    if encoder.fingerprint() != before:
+        raise RuntimeError("the encoder changed while it was measured: its numbers mean nothing")
+    return Scorecard(
+        source=sides.queries.name,
+        protocol=sides.reason,
+        k=k,
+        k_reason=reason,
+        temperature=temperature,
+        bank_images=len(voters[ENCODER]) if voters else 0,
+        query_images=len(queries[ENCODER]),
+        unreadable=len(quarantine),
+        seed=seed,
+        fingerprint=before,
+        encoder=measures.pop(ENCODER),
+        baselines=measures,
+        queries=sides.queries,
+        **_by_class(verdicts.get(ENCODER), sides.queries.class_names),
+    )
+
+
+def _ways(encoder: Encoder, *, seed: int, batch_size: int) -> dict[str, Describe]:
+    """Return the encoder and its baselines, by name."""
+
+    def describe(network: Encoder) -> Describe:
+        return lambda squares: network.represent(squares, batch_size=batch_size)
+
+    ways = {
+        ENCODER: describe(encoder),
+        "raw_pixels": raw_pixels,
+        "untrained": describe(_untrained(encoder, seed=seed)),
+    }
+    if encoder.arguments.get("pretrained"):
+        ways["starting"] = describe(encoder.restarted(seed=seed, pretrained=True))
+    return ways
+
+
+def _untrained(encoder: Encoder, *, seed: int) -> Encoder:
+    """Return the encoder's network with random weights and all its branches switched on.
+
+    Residual branches may start at zero so that training starts smoothly. A network without them
+    would be a baseline too easy to beat.
+    """
+    network = encoder.restarted(seed=seed, pretrained=False)
+    for part in network.backbone.modules():
+        if isinstance(part, _NormBase) and part.affine and not bool(part.weight.any()):
+            nn.init.ones_(part.weight)
+    return network
+
+
+def _describe(
+    images: ImageSet,
+    *,
+    ways: Mapping[str, Describe],
+    size: int,
+    max_pixels: int,
+    quarantine: Quarantine,
+    progress: Progress | None,
+) -> dict[str, Embeddings]:
+    """Return images as vectors, by way; each is decoded once, and unreadable ones are left out."""
+    vectors: dict[str, list[Tensor]] = {way: [] for way in ways}
+    rows = []
+    for squares, positions in squares_in_parts(
+        images, size, max_pixels=max_pixels, quarantine=quarantine, progress=progress
+    ):
+        for way, describe in ways.items():
+            vectors[way].append(describe(squares))
+        rows.append(positions)
+    kept = images.select(np.concatenate(rows))
+    if not len(kept):
+        raise DataError(f"none of the {len(images):,} images of {images.name} can be read")
+    return {
+        way: Embeddings(torch.cat(parts).numpy(), kept.ids, kept.labels, kept.class_names)
+        for way, parts in vectors.items()
+    }
+
+
+def _alignments(
+    images: ImageSet,
+    ways: Mapping[str, Describe],
+    size: int,
+    *,
+    views: Plan | None,
+    seed: int,
+) -> dict[str, float]:
+    """Return the alignment of two views of some of the images, by way; none of a one-view plan."""
+    plan = views or (SIMCLR_SMALL if size <= SMALL_SIDE else SIMCLR)
+    if len(plan.views) < 2:
+        return {}
+    drawn = np.random.default_rng(seed).permutation(len(images))[:ALIGNED]
+    squares = torch.from_numpy(load_squares(images.select(np.sort(drawn)), size)[0])
+    sizes = torch.full((len(squares), 2), size)
+    index = torch.arange(len(squares))
+    plan = replace(plan, normalise=False)  # views as pictures, for each way to prepare as its own
+    pair = make_views(plan, squares, sizes, index, size=size, seed=seed, epoch=0)[:2]
+    first, second = ((view * 255).round().to(torch.uint8) for view in pair)
+    return {way: alignment(describe(first), describe(second)) for way, describe in ways.items()}
+
+
+def _neighbours(sides: Sides, k: int | None) -> tuple[int | None, str]:
+    """Return how many neighbours vote, and why so many."""
+    if not sides.has_labels:
+        return None, "nobody can vote"
+    if k is not None:
+        return k, "as asked"
+    voters = sides.queries if sides.bank is None else sides.bank
+    labels = voters.labels[voters.labels >= 0]
+    per_class = len(labels) / len(np.unique(labels))
+    reason = f"a tenth of the {per_class:.0f} images a class that vote, at most {MOST_VOTERS}"
+    return min(MOST_VOTERS, max(1, round(per_class / 10))), reason
+
+
+def _judge(
+    queries: Embeddings,
+    bank: Embeddings | None,
+    *,
+    k: int,
+    temperature: float,
+    seed: int,
+    device: torch.device,
+) -> Verdict:
+    """Ask neighbours and a linear classifier about labelled queries; no bank: the others vote."""
+    queries = queries.select(np.flatnonzero(queries.labels >= 0))
+    if bank is None:
+        drawn = stratified_part(queries.labels, share=ASKED, seed=seed)
+        train, probed = (queries.select(np.flatnonzero(part)) for part in (~drawn, drawn))
+        votes = leave_one_out_votes(queries, k=k, temperature=temperature, device=device)
+    else:
+        train, probed = bank, queries
+        votes = knn_votes(bank, queries, k=k, temperature=temperature, device=device)
+    probe = linear_probe(train, probed, seed=seed, device=device)
+    top1 = accuracy(votes.predictions, queries.labels)
+    repeated = np.bincount(queries.labels).max() > 1
+    measures = {
+        "knn_top1": top1,
+        "knn_top1_ci95": wilson_interval(top1, len(queries)),
+        "linear_top1": probe.accuracy,
+        "linear_l2": probe.l2,
+        "recall_at_1": recall_at_1(queries, device=device) if repeated else None,
+    }
+    return Verdict(measures, queries.labels, votes.predictions)
+
+
+def _label_free(vectors: Tensor, *, seed: int) -> dict[str, Any]:
+    """Return the fields of `Measures` that need vectors alone."""
+    alpha = alpha_req(vectors)
+    return {
+        "rankme": effective_rank(vectors),
+        "alpha_req": None if math.isnan(alpha) else alpha,
+        "uniformity": uniformity(vectors, seed=seed) if len(vectors) > 1 else None,
+        "spread": spread(vectors),
+    }
+
+
+def _by_class(verdict: Verdict | None, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of `Scorecard` that go class by class."""
+    if verdict is None:
+        return {}
+    truth, votes, count = verdict.truth, verdict.votes, len(names)
+    asked = np.bincount(truth, minlength=count).tolist()
+    right = np.bincount(truth[truth == votes], minlength=count).tolist()
+    recall = tuple(hits / of if of else None for hits, of in zip(right, asked, strict=True))
+    fields: dict[str, Any] = {"class_names": names, "per_class_recall": recall}
+    if count <= MOST_CLASSES:
+        pairs = np.bincount(truth * count + votes, minlength=count**2).reshape(count, count)
+        fields["confusion"] = tuple(map(tuple, pairs.tolist()))
+    return fields
