@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lookalike
+from lookalike import registry
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
@@ -32,11 +33,7 @@ TORCH_FREE = [
     "lookalike.data.order",
     "lookalike.training.run_folder",
     *[name for name in MODULES if name.startswith(("lookalike.report.", "lookalike.cli."))],
-    *[
-        f"lookalike.papers.{path.stem}"
-        for path in (ROOT / "src/lookalike/papers").glob("[a-z]*.py")
-        if "CLAIMS" in path.read_text()
-    ],
+    *[f"lookalike.papers.{name}" for name in registry.names("papers")],
 ]
 
 
