@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lookalike import _check
 from lookalike.backbones.base import Backbone
 from lookalike.losses.margin import margin_loss
 from lookalike.losses.nt_logistic import nt_logistic_loss
@@ -49,6 +50,8 @@ class SimCLR(Method):
         margin: float = 0.4,
     ) -> None:
         super().__init__(backbone)
+        _check.positive(temperature=temperature)
+        _check.at_least(0, layers=layers)
         widths = [hidden_dim or backbone.dim] * (layers - 1) + [out_dim] * (layers > 0)
         self.projector = (
             mlp(backbone.dim, *widths, final_batch_norm="scale") if layers else nn.Identity()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +109,7 @@ class StreamedBatches:
         workers: processes that decode; 0: this one does.
         max_pixels: larger images count as unreadable.
         quarantine: takes note of what cannot be read any more.
+        listing: file that it is written to.
         max_unreadable: share of unreadable images above which training stops.
     """
 
@@ -119,6 +121,7 @@ class StreamedBatches:
         workers: int,
         max_pixels: int,
         quarantine: Quarantine,
+        listing: Path,
         max_unreadable: float,
     ) -> None:
         self.count = len(images)
@@ -129,6 +132,7 @@ class StreamedBatches:
         self._workers = workers
         self._max_pixels = max_pixels
         self._quarantine = quarantine
+        self._listing = listing
         self._max_unreadable = max_unreadable
 
     def epoch(self, epoch: int, *, start: int, stop: int) -> Iterator[Batch]:
@@ -155,6 +159,7 @@ class StreamedBatches:
             self.waited += time.monotonic() - began
             for each in made.unreadable:
                 self._quarantine.add(*each)
+                self._quarantine.write_csv(self._listing)
                 self._quarantine.raise_if_above(self._max_unreadable)
             index = torch.from_numpy(positions).to(device)
             views = finish_views(

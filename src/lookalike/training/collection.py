@@ -34,6 +34,7 @@ class Collection:
         sizes: (N, 2) their heights and widths.
         resident: their pixels, if they are kept in memory.
         quarantine: those that cannot be read.
+        listing: file that these are written to.
         max_pixels: above which an image is refused.
         max_unreadable: share of unreadable images above which training stops.
     """
@@ -47,6 +48,7 @@ class Collection:
         sizes: npt.NDArray[np.int64],
         resident: Resident | None,
         quarantine: Quarantine,
+        listing: Path,
         max_pixels: int,
         max_unreadable: float,
     ) -> None:
@@ -56,6 +58,7 @@ class Collection:
         self.sizes = sizes
         self.resident = resident
         self.quarantine = quarantine
+        self._listing = listing
         self._max_pixels = max_pixels
         self._max_unreadable = max_unreadable
 
@@ -90,6 +93,7 @@ class Collection:
             workers=workers,
             max_pixels=self._max_pixels,
             quarantine=self.quarantine,
+            listing=self._listing,
             max_unreadable=self._max_unreadable,
         )
 
@@ -121,9 +125,12 @@ def collect(
     resident_bytes_allowed: int,
     max_pixels: int,
     max_unreadable: float,
+    listing: Path,
     progress: Progress,
 ) -> Collection:
     """Open a source, set its unreadable images apart, and decode the others if they fit.
+
+    What is unreadable is written to the file `listing` before anything is said.
 
     Raises:
         UsageError: there is no such source.
@@ -144,6 +151,7 @@ def collect(
         for each in seen.unreadable:
             quarantine.add(*each)
         positions, sizes = seen.positions, seen.sizes
+    quarantine.write_csv(listing)
     if not len(positions):
         first = next(iter(quarantine))
         raise DataError(
@@ -158,6 +166,7 @@ def collect(
         sizes=sizes,
         resident=resident,
         quarantine=quarantine,
+        listing=listing,
         max_pixels=max_pixels,
         max_unreadable=max_unreadable,
     )

@@ -145,6 +145,7 @@ def train(
                 resident_bytes_allowed=resident_mb * 2**20,
                 max_pixels=max_pixels,
                 max_unreadable=max_unreadable,
+                listing=folder.path / f"unreadable{'' if here.leads else f'.{here.rank}'}.csv",
                 progress=progress,
             )
             settings = resolve(asked, method_class, images.facts, here.device)
@@ -237,7 +238,6 @@ class _Job:
             torch.cuda.get_device_name(self.here.device) if self.here.device.type == "cuda" else ""
         )
         self.folder.start(self.record, list(settings.choices), name or str(self.here.device))
-        images.quarantine.write_csv(self.folder.path / "unreadable.csv")
         unreadable = len(images.quarantine)
         listed = f", {unreadable:,} unreadable (listed in unreadable.csv)" if unreadable else ""
         known = int((images.images.labels >= 0).sum())

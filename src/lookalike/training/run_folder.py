@@ -23,6 +23,9 @@ HARMLESS = frozenset({"workers", "save_every", "log_every", "processes", "device
 """What may change between a run and its resumption without changing a bit of the result."""
 
 
+_BEFORE_A_RUN = frozenset({"log.txt", "unreadable.csv"})
+
+
 class Choice(NamedTuple):
     """A setting that the user left open, what it became and why."""
 
@@ -116,7 +119,7 @@ class RunFolder:
                 f"--out {self.path} is a file\n  fix: name a folder, new or of an earlier run"
             )
         holds_run = (self.path / "run.json").is_file()
-        if not holds_run and self.path.is_dir() and any(self._visible()):
+        if not holds_run and self.path.is_dir() and self._holds_others():
             raise UsageError(
                 f"--out {self.path} is not empty and holds no run; nothing in it was touched\n"
                 "  fix: name a new folder"
@@ -147,6 +150,10 @@ class RunFolder:
 
     def _visible(self) -> list[Path]:
         return [entry for entry in self.path.iterdir() if entry.name != ".lock"]
+
+    def _holds_others(self) -> bool:
+        """Whether there is more than what a run leaves that ended before it began."""
+        return any(entry.name not in _BEFORE_A_RUN for entry in self._visible())
 
     def start(self, resolved: Mapping[str, Any], choices: list[Choice], device: str) -> None:
         """Write run.json for a new run, or for one that goes on."""

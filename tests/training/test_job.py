@@ -1,0 +1,176 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike.data.resident import load_squares
+from lookalike.data.sources import open_source
+from lookalike.errors import DataError, UsageError
+from lookalike.training.job import load_method, train
+from lookalike.training.run_folder import Run
+
+TINY = {
+    "backbone": "small_conv",
+    "backbone_arguments": {"width": 4},
+    "size": 16,
+    "batch_size": 8,
+    "epochs": 1,
+    "quiet": True,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    images = open_source("hands")
+    images = images.select(np.arange(0, 1536, 48))
+    squares, kept = load_squares(images, 24)
+    path = tmp_path_factory.mktemp("photos") / "photos.npz"
+    np.savez(path, images=squares.transpose(0, 2, 3, 1), labels=images.labels[kept])
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    return train(photos, out=tmp_path_factory.mktemp("runs") / "run", **TINY)
+
+
+def test_a_run_leaves_what_it_promises(run):
+    names = {path.name for path in run.path.iterdir()}
+    assert names >= {
+        "run.json",
+        "metrics.jsonl",
+        "speed.jsonl",
+        "unreadable.csv",
+        "checkpoints",
+        "model",
+        "views.png",
+        "evaluation.json",
+        "gallery.npz",
+        "log.txt",
+    }
+    model = {path.name for path in (run.path / "model").iterdir()}
+    assert model == {"model.safetensors", "config.json", "preprocessor.json"}
+    assert run.status == "done"
+    assert run.config["backbone_arguments"] == {"width": 4}
+    for choice in run.record["choices"]:
+        assert choice["reason"]
+
+
+def test_the_scorecard_has_the_names_that_scripts_rely_on(run):
+    card = run.evaluation
+    for name in ("knn_top1", "linear_top1", "raw_pixels_knn_top1", "untrained_knn_top1"):
+        assert 0 <= card[name] <= 1
+
+
+def test_the_method_comes_back_as_it_was(run):
+    method = load_method(run.path)
+    assert type(method).__name__ == "SimCLR"
+    assert method.temperature == 0.2
+    assert method.projector[0].weight.isfinite().all()
+
+
+def test_the_same_call_on_a_finished_run_does_nothing(run, photos):
+    before = (run.path / "run.json").read_bytes()
+    again = train(photos, out=run.path, **TINY)
+    assert again.path == run.path
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_other_settings_are_refused_and_shown(run, photos):
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(UsageError, match="seed: 0 -> 1"):
+        train(photos, out=run.path, **TINY, seed=1)
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_other_images_are_refused(run, photos, tmp_path):
+    with np.load(photos) as table:
+        np.savez(tmp_path / "photos.npz", images=table["images"][1:], labels=table["labels"][1:])
+    with pytest.raises(UsageError, match="images: 32 -> 31"):
+        train(tmp_path / "photos.npz", out=run.path, **TINY)
+
+
+def test_streamed_and_resident_images_train_alike(photos, tmp_path):
+    """Their crops differ by rounding to 8 bits, so the first losses are close and no more."""
+    settings = {**TINY, "evaluate": False, "log_every": 1}
+    resident = train(photos, out=tmp_path / "resident", **settings)
+    streams = [
+        train(photos, out=tmp_path / f"{count}", **settings, resident_mb=0, workers=count)
+        for count in (0, 2)
+    ]
+    here, streamed, by_workers = (
+        [row["loss"] for row in run.metrics if "loss" in row] for run in (resident, *streams)
+    )
+    assert streamed == by_workers
+    assert here[0] == pytest.approx(streamed[0], rel=0.02)
+    assert here != streamed
+
+
+def test_accumulation_needs_a_method_that_compares_projections(photos, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        '"""Mine."""\n'
+        "from lookalike.methods.base import Method, Step\n\n\n"
+        "class Mine(Method):\n"
+        '    """Mine."""\n\n'
+        "    def forward(self, batch):\n"
+        "        return Step(self.backbone(batch.views[0]).mean())\n"
+    )
+    with pytest.raises(UsageError, match="needs its whole batch at once"):
+        train(photos, out=tmp_path / "run", **TINY, method=f"{path}:Mine", accumulate=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_accumulation_trains(photos, tmp_path):
+    run = train(photos, out=tmp_path / "run", **TINY, accumulate=2, evaluate=False)
+    assert run.status == "done"
+
+
+def test_one_image_is_too_few(tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "a.png")
+    with pytest.raises(DataError, match="1 image is too few"):
+        train(tmp_path / "photos", out=tmp_path / "run", quiet=True)
+
+
+def test_too_many_unreadable_images_stop_the_run(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(9):
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(tmp_path / "photos" / f"{number}.png")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
+    settings = {**TINY, "batch_size": 4, "evaluate": False}
+    with pytest.raises(DataError, match=r"1 of 10 images cannot be read"):
+        train(tmp_path / "photos", out=tmp_path / "run", **settings)
+    assert "broken.jpg" in (tmp_path / "run" / "unreadable.csv").read_text()
+    run = train(tmp_path / "photos", out=tmp_path / "run", **settings, max_unreadable=0.2)
+    assert "broken.jpg" in (run.path / "unreadable.csv").read_text()
+    assert run.config["unreadable"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"batch_size": 33}, "--batch-size 33 is more than the 32 images"),
+        ({"batch_size": 1}, "--batch-size must be at least 2"),
+        ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"size": 4}, "--size must be at least 8"),
+        ({"views": "simclrr"}, "is no plan"),
+        ({"method": "simclrr"}, "simclr"),
+        ({"optim": "sdg"}, "sgd"),
+        ({"device": "nonsense"}, "is no device"),
+        ({"views_arguments": {"flip": 2.0}}, "flip"),
+        ({"method_arguments": {"temperature": 0.0}}, "temperature"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(photos, tmp_path, settings, said):
+    with pytest.raises(UsageError, match=said):
+        train(photos, out=tmp_path / "run", **{**TINY, **settings})
+
+
+def test_the_record_is_json(run):
+    record = json.loads((run.path / "run.json").read_text())
+    assert record["resolved"]["images"] == 32
+    assert record["resolved"]["views"]["name"] == "simclr_small"
+    assert Run(run.path).config == record["resolved"]
