@@ -142,7 +142,7 @@ def test_reads_help_over_several_lines(shelf: Path) -> None:
 
 def test_operands_are_what_is_given_by_position(shelf: Path) -> None:
     (source,) = read_options(shelf, "everything", positional=True)
-    assert (source.name, source.kind, source.default) == ("source", str, REQUIRED)
+    assert (source.name, source.kind, source.default) == ("source", Path, REQUIRED)
 
 
 def test_a_class_takes_what_its_init_its_base_or_its_fields_say(shelf: Path) -> None:

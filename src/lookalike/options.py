@@ -170,7 +170,12 @@ def _alternatives(node: ast.expr) -> list[ast.expr]:
 
 
 def _union(path: Path, members: list[ast.expr]) -> dict[str, Any] | None:
-    """Return the shape of the first member that has one; None among them makes it optional."""
+    """Return the shape of a path among the members, else of the first that has one.
+
+    None among them makes it optional.
+    """
     shapes = [shape for shape in (_shape(path, member) for member in members) if shape]
-    optional = any(ast.unparse(member) == "None" for member in members)
-    return shapes[0] | {"optional": optional} if shapes else None
+    if not shapes:
+        return None
+    shape = next((shape for shape in shapes if shape["kind"] is Path), shapes[0])
+    return shape | {"optional": any(ast.unparse(member) == "None" for member in members)}

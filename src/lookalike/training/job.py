@@ -44,7 +44,7 @@ WATCHED = 1024
 def train(
     source: str | Path,
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     method: str = "simclr",
     backbone: str | None = None,
     views: str | None = None,
@@ -132,7 +132,9 @@ def train(
             f"--accumulate {accumulate}: {method} needs its whole batch at once\n"
             "  fix: a smaller --batch-size"
         )
-    folder = RunFolder(out or Path("runs") / f"{Path(source).stem}-{method.partition('.')[0]}")
+    folder = RunFolder(
+        Path(out) if out else Path("runs") / f"{Path(source).stem}-{method.partition('.')[0]}"
+    )
     with closing(folder), world(device) as here:
         if here.leads:
             folder.open(overwrite=overwrite)
