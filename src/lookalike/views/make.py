@@ -277,7 +277,7 @@ def _change(view: View, look: _Look, images: Tensor, hue_place: int | None = Non
     if any(view.jitter) and hue_place != _UNJITTERED:
         images = ops.colour_jitter(images, look.factors, look.order, hue_place=hue_place)
     if view.grey:
-        images = _where(look.grey, ops.greyscale, images, look.grey)
+        images = ops.greyscale(images, look.grey)
     if view.blur:
         kernel = max(3, int(view.blur_kernel * images.shape[-1]) // 2 * 2 + 1)  # odd
         blur = partial(ops.gaussian_blur, kernel=kernel)
@@ -295,5 +295,5 @@ def _where(
         return change(images, amounts)
     rows = chosen.nonzero()[:, 0]
     if len(rows):
-        images[rows] = change(images[rows], amounts[rows])
+        images.index_copy_(0, rows, change(images.index_select(0, rows), amounts[rows]))
     return images

@@ -98,8 +98,14 @@ def _all_resize_weights(size: int, extent: int, interpolation: Interpolation) ->
 def _resize_matrices(start, length, mirrored, *, size, extent, interpolation):
     """`resize_weights`, which a CPU looks up where pictures are so small that few crops exist."""
     crops = extent * (extent + 1) // 2
-    if start.device.type != "cpu" or torch.compiler.is_compiling() or 2 * crops * size * extent > 2**23:
-        return resize_weights(start, length, size=size, extent=extent, interpolation=interpolation, mirrored=mirrored)
+    if (
+        start.device.type != "cpu"
+        or torch.compiler.is_compiling()
+        or 2 * crops * size * extent > 2**23
+    ):
+        return resize_weights(
+            start, length, size=size, extent=extent, interpolation=interpolation, mirrored=mirrored
+        )
     number = start * extent - start * (start - 1) // 2 + length - 1 + crops * mirrored
     return _all_resize_weights(size, extent, interpolation).index_select(0, number)
 
@@ -138,7 +144,7 @@ def resized_crop(
         interpolation=interpolation,
     )
     rows, columns = matrices.chunk(2)  # (B, S, N) each
-    lines = images.float().mul_(1/255).view(count, channels * height, width)
+    lines = images.float().mul_(1 / 255).view(count, channels * height, width)
     lines = (lines @ columns[:, :, :width].transpose(1, 2)).view(count, channels, height, size)
     planes = [rows[:, :, :height] @ plane for plane in lines.unbind(1)]  # (B, S, S) each
     return torch.stack(planes).clamp_(0, 1).transpose(0, 1)
