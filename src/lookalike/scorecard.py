@@ -33,6 +33,7 @@ from lookalike.views.make import make_views
 from lookalike.views.plans import SIMCLR, SIMCLR_SMALL, Plan
 
 ENCODER = "encoder"  # the way that is measured; all others are baselines
+RAW_PIXELS = "raw_pixels"  # compared by neighbours alone: fitting thousands of pixels takes minutes
 MOST_VOTERS = 200  # NPID's k, for ImageNet's 1,300 images a class
 SMALL_SIDE = 96  # pixels up to which two views are those of small images
 ALIGNED = 512  # images whose two views are compared
@@ -120,7 +121,13 @@ def score(
         numbers = _label_free(vectors, seed=seed) | {"alignment": distances.get(way)}
         if k is not None:
             verdicts[way] = _judge(
-                asked, voters.get(way), k=k, temperature=temperature, seed=seed, device=device
+                asked,
+                voters.get(way),
+                k=k,
+                temperature=temperature,
+                probe=way != RAW_PIXELS,
+                seed=seed,
+                device=device,
             )
             numbers |= verdicts[way].measures
         measures[way] = Measures(dim=vectors.shape[1], **numbers)
@@ -152,7 +159,7 @@ def _ways(encoder: Encoder, *, seed: int, batch_size: int) -> dict[str, Describe
 
     ways = {
         ENCODER: describe(encoder),
-        "raw_pixels": raw_pixels,
+        RAW_PIXELS: raw_pixels,
         "untrained": describe(_untrained(encoder, seed=seed)),
     }
     if encoder.arguments.get("pretrained"):
@@ -241,10 +248,14 @@ def _judge(
     *,
     k: int,
     temperature: float,
+    probe: bool,
     seed: int,
     device: torch.device,
 ) -> Verdict:
-    """Ask neighbours and a linear classifier about labelled queries; no bank: the others vote."""
+    """Ask neighbours, and with `probe` a linear classifier, about labelled queries.
+
+    Where there is no bank, the other queries vote, and the classifier is fitted on some of them.
+    """
     queries = queries.select(np.flatnonzero(queries.labels >= 0))
     if bank is None:
         drawn = stratified_part(queries.labels, share=ASKED, seed=seed)
@@ -253,16 +264,16 @@ def _judge(
     else:
         train, probed = bank, queries
         votes = knn_votes(bank, queries, k=k, temperature=temperature, device=device)
-    probe = linear_probe(train, probed, seed=seed, device=device)
     top1 = accuracy(votes.predictions, queries.labels)
     repeated = np.bincount(queries.labels).max() > 1
     measures = {
         "knn_top1": top1,
         "knn_top1_ci95": wilson_interval(top1, len(queries)),
-        "linear_top1": probe.accuracy,
-        "linear_l2": probe.l2,
         "recall_at_1": recall_at_1(queries, device=device) if repeated else None,
     }
+    if probe:
+        found = linear_probe(train, probed, seed=seed, device=device)
+        measures |= {"linear_top1": found.accuracy, "linear_l2": found.l2}
     return Verdict(measures, queries.labels, votes.predictions)
 
 
