@@ -32,11 +32,11 @@ def count_parameters(network: nn.Module) -> int:
     ],
 )
 def test_imagenet_stem_is_torchvisions_trunk(make, make_theirs):
-    ours = make(stem="imagenet")
-    theirs = without_classifier(make_theirs())
+    ours = make(stem="imagenet").double()
+    theirs = without_classifier(make_theirs()).double()
     assert count_parameters(ours) == count_parameters(theirs)
     ours.load_state_dict(theirs.state_dict())
-    images = small_images()
+    images = small_images(side=32).double()
     for mode in (True, False):
         torch.testing.assert_close(ours.train(mode)(images), theirs.train(mode)(images))
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from lookalike import _check
 from lookalike.backbones.base import Backbone
+from lookalike.backbones.convolution import Conv3x3
 
 Stem = Literal["cifar", "strided", "imagenet"]
 
@@ -49,11 +50,6 @@ def resnet50(*, width: int = 64, stem: Stem = "cifar", zero_init_residual: bool 
     return ResNet(Bottleneck, (3, 4, 6, 3), width, stem, zero_init_residual)
 
 
-def conv3x3(channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 3 x 3 convolution without bias that keeps the size, but for its stride."""
-    return nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
-
-
 def conv1x1(channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """Return a 1 x 1 convolution without bias."""
     return nn.Conv2d(channels, out_channels, 1, stride, bias=False)
@@ -79,9 +75,9 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = conv3x3(channels, width, stride)
+        self.conv1 = Conv3x3(channels, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width)
+        self.conv2 = Conv3x3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = shortcut(channels, width, stride)
 
@@ -112,7 +108,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.conv1 = conv1x1(channels, width)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width, stride)
+        self.conv2 = Conv3x3(width, width, stride)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = conv1x1(width, self.expansion * width)
         self.bn3 = nn.BatchNorm2d(self.expansion * width)
@@ -168,7 +164,7 @@ class ResNet(Backbone):
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         else:
-            self.conv1 = conv3x3(3, width, stride=2 if stem == "strided" else 1)
+            self.conv1 = Conv3x3(3, width, stride=2 if stem == "strided" else 1)
         self.bn1 = nn.BatchNorm2d(width)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
         stages = []
