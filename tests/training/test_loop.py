@@ -11,7 +11,7 @@ from lookalike.checkpoint import load_checkpoint
 from lookalike.errors import PreemptedError, TrainingError
 from lookalike.methods.base import Batch, Method, Step
 from lookalike.training.distributed import World
-from lookalike.training.loop import Loop, Pace
+from lookalike.training.loop import Loop, Pace, _set_random_state
 from lookalike.training.optim import sgd
 from lookalike.training.progress import Progress
 from lookalike.training.run_folder import RunFolder, read_lines
@@ -257,3 +257,13 @@ def test_speed_is_kept_apart_from_the_metrics(make):
     assert [row["step"] for row in rows] == [4, 8, 12]
     assert all(row["images_per_second"] > 0 and 0 <= row["wait_share"] <= 1 for row in rows)
     assert "seconds" not in loop.folder.metrics.read_text()
+
+
+def test_each_process_takes_up_its_own_random_numbers():
+    before = torch.get_rng_state()
+    states = torch.stack([torch.Generator().manual_seed(seed).get_state() for seed in (0, 1)])
+    try:
+        _set_random_state(states, World(1, 2, torch.device("cpu")))
+        assert torch.equal(torch.get_rng_state(), states[1])
+    finally:
+        torch.set_rng_state(before)

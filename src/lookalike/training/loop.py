@@ -397,7 +397,7 @@ def _random_state(device: torch.device) -> Tensor:
 
 def _restore_random_state(state: Tensor, device: torch.device) -> None:
     here = len(torch.get_rng_state())
-    torch.set_rng_state(state[:here])
+    torch.set_rng_state(state[:here].clone())  # torch reads a view from its storage's start
     if device.type == "cuda" and len(state) > here:
         torch.cuda.set_rng_state(state[here:], device)
 
