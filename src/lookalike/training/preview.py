@@ -70,10 +70,9 @@ def preview(
     )
     return views_picture(
         settings.plan,
-        torch.from_numpy(shown.pixels),
-        torch.from_numpy(shown.sizes),
-        torch.from_numpy(drawn[shown.positions]),
+        torch.from_numpy(shown.pixels[:count]),
+        torch.from_numpy(shown.sizes[:count]),
+        torch.from_numpy(drawn[shown.positions[:count]]),
         size=settings.size,
         seed=seed,
-        count=count,
     )
