@@ -42,7 +42,7 @@ def crop_boxes(
         raise ValueError(f"sizes must be ({len(index)}, 2), got {tuple(sizes.shape)}")
     draws = uniforms(2 * _ATTEMPTS + 2, seed=seed, epoch=epoch, index=index, stream=2 * number)
     draws = draws.double()  # so that rounding to pixels comes out alike on all devices
-    height, width = sizes.double().split(1, dim=1)  # (B, 1) each
+    height, width = sizes.double()[:, :, None].unbind(1)  # (B, 1) each
     area = _between(view.area, draws[:, :_ATTEMPTS]) * (height * width)  # (B, attempts)
     ratio = _between([math.log(end) for end in view.ratio], draws[:, _ATTEMPTS:-2]).exp()
     tall = (area / ratio).sqrt().round()
@@ -122,7 +122,11 @@ def finish_views(
     Args:
         plan: the views to make.
         crops: (B, V, 3, S, S) uint8, one crop a view.
-        index: as in `make_views`, like all that follows.
+        index: (B,) int64, each image's position in its data set.
+        seed: as the crops', like the epoch.
+        epoch: at least 0.
+        mean: of the data set's three channels in [0, 1]; needed where the plan normalises.
+        std: likewise.
 
     Returns:
         What `make_views` returns, but for the crops' rounding to 8 bits.

@@ -15,6 +15,7 @@ from torch import Tensor
 
 Interpolation = Literal["bicubic", "bilinear"]
 
+_LOOKED_UP = 2**23  # numbers that a table of crops may hold: 32 MiB
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision rounds it
 
 
@@ -84,30 +85,35 @@ def resize_weights(
 
 @functools.cache
 def _all_resize_weights(size: int, extent: int, interpolation: Interpolation) -> Tensor:
-    """Return the matrices of all crops of a row, (2 * extent * (extent + 1) / 2, size, extent).
+    """Return the matrices of all crops of a row, and then all of them mirrored, (2C, S, N).
 
-    In order of their first and then of their last pixel; behind them all of them mirrored.
+    They are in the order of their first and then of their last pixel.
     """
-    first, last = torch.triu_indices(extent, extent)
-    matrices = resize_weights(
+    first, last = torch.triu_indices(extent, extent)  # (C,) each, C = N (N + 1) / 2
+    weights = resize_weights(
         first, last - first + 1, size=size, extent=extent, interpolation=interpolation
     )
-    return torch.cat([matrices, matrices.flip(1)])
+    return torch.cat([weights, weights.flip(1)])
 
 
-def _resize_matrices(start, length, mirrored, *, size, extent, interpolation):
-    """`resize_weights`, which a CPU looks up where pictures are so small that few crops exist."""
+def _resize_weights(
+    start: Tensor,
+    length: Tensor,
+    mirrored: Tensor,
+    *,
+    size: int,
+    extent: int,
+    interpolation: Interpolation,
+) -> Tensor:
+    """Return `resize_weights`: on a CPU by looking up, where small rows have few crops."""
     crops = extent * (extent + 1) // 2
-    if (
-        start.device.type != "cpu"
-        or torch.compiler.is_compiling()
-        or 2 * crops * size * extent > 2**23
-    ):
-        return resize_weights(
-            start, length, size=size, extent=extent, interpolation=interpolation, mirrored=mirrored
-        )
-    number = start * extent - start * (start - 1) // 2 + length - 1 + crops * mirrored
-    return _all_resize_weights(size, extent, interpolation).index_select(0, number)
+    few = 2 * crops * size * extent <= _LOOKED_UP
+    if few and start.device.type == "cpu" and not torch.compiler.is_compiling():
+        number = start * (2 * extent - start + 1) // 2 + length - 1 + crops * mirrored
+        return _all_resize_weights(size, extent, interpolation).index_select(0, number)
+    return resize_weights(
+        start, length, size=size, extent=extent, interpolation=interpolation, mirrored=mirrored
+    )
 
 
 def resized_crop(
@@ -134,19 +140,19 @@ def resized_crop(
     """
     count, channels, height, width = images.shape
     if mirrored is None:
-        mirrored = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    matrices = _resize_matrices(
-        boxes[:, :2].T.reshape(-1),
+        mirrored = torch.zeros(count, dtype=torch.bool, device=images.device)
+    rows, columns = _resize_weights(
+        boxes[:, :2].T.reshape(-1),  # all tops, then all lefts
         boxes[:, 2:].T.reshape(-1),
         torch.cat([torch.zeros_like(mirrored), mirrored]),
         size=size,
         extent=max(height, width),
         interpolation=interpolation,
-    )
-    rows, columns = matrices.chunk(2)  # (B, S, N) each
-    lines = images.float().mul_(1 / 255).view(count, channels * height, width)
-    lines = (lines @ columns[:, :, :width].transpose(1, 2)).view(count, channels, height, size)
-    planes = [rows[:, :, :height] @ plane for plane in lines.unbind(1)]  # (B, S, S) each
+    ).chunk(2)  # (B, S, N) each
+    rows, columns = rows[:, :, :height], columns[:, :, :width].transpose(1, 2)
+    lines = images.float().mul_(1 / 255).reshape(count, channels * height, width)
+    lines = (lines @ columns).view(count, channels, height, size)
+    planes = [rows @ plane for plane in lines.unbind(1)]  # (B, S, S) each
     return torch.stack(planes).clamp_(0, 1).transpose(0, 1)
 
 
@@ -211,7 +217,7 @@ def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
     centres = torch.arange(0, 6, 2, device=hue.device)[:, None, None]  # red, green, blue
     shares = (hue[:, None] - centres).abs_().sub_(3).abs_().clamp_(1, 2)  # 1 + clamp(2 - d, 0, 1)
     turned = torch.addcmul((low - chroma)[:, None], chroma[:, None], shares)
-    return torch.lerp(images, turned, (turns != 0).float().view(-1, 1, 1, 1))
+    return torch.lerp(images, turned, _each((turns != 0).float()))
 
 
 def colour_jitter(
@@ -292,10 +298,11 @@ def gaussian_blur(images: Tensor, sigma: Tensor, *, kernel: int) -> Tensor:
     taps = taps / (2 * taps.sum(1, keepdim=True) - 1)  # all but the middle one come twice
     shifts = _reflected_shifts(size, radius, images.device)
     matrix = torch.einsum("bt,tij->bij", taps, shifts)[:, None]  # (B, 1, S, S)
-    return matrix @ images @ matrix.transpose(2, 3)
+    blurred = matrix @ images @ matrix.transpose(2, 3)
+    return torch.lerp(images, blurred, _each((sigma > 0).float()))
 
 
 def solarise(images: Tensor, threshold: Tensor) -> Tensor:
-    """Invert what is at least as bright as each picture's threshold, (B,); above 1 means nothing."""
+    """Invert what is at least as bright as each picture's threshold, (B,); above 1 is nothing."""
     bright = (images >= _each(threshold)).float()
     return torch.lerp(images, 1 - images, bright)

@@ -1,0 +1,89 @@
+import pytest
+
+from lookalike.views.plans import BYOL, PLANS, SIMCLR, SIMCLR_SMALL, Plan, View
+
+# As the papers print them: smallest crop, jitter and its probability, grey, blur a view, solarise.
+TABLE = {
+    "npid": (0.2, (0.4, 0.4, 0.4, 0.4), 1.0, 0.2, [0.0], [0.0]),
+    "moco_v1": (0.2, (0.4, 0.4, 0.4, 0.4), 1.0, 0.2, [0.0, 0.0], [0.0, 0.0]),
+    "isif": (0.2, (0.4, 0.4, 0.4, 0.4), 1.0, 0.2, [0.0, 0.0], [0.0, 0.0]),
+    "simclr": (0.08, (0.8, 0.8, 0.8, 0.2), 0.8, 0.2, [0.5, 0.5], [0.0, 0.0]),
+    "simclr_small": (0.08, (0.4, 0.4, 0.4, 0.1), 0.8, 0.2, [0.0, 0.0], [0.0, 0.0]),
+    "moco_v2": (0.2, (0.4, 0.4, 0.4, 0.1), 0.8, 0.2, [0.5, 0.5], [0.0, 0.0]),
+    "simsiam": (0.2, (0.4, 0.4, 0.4, 0.1), 0.8, 0.2, [0.5, 0.5], [0.0, 0.0]),
+    "moco_small": (0.08, (0.4, 0.4, 0.4, 0.1), 0.8, 0.2, [0.0, 0.0], [0.0, 0.0]),
+    "simsiam_small": (0.2, (0.4, 0.4, 0.4, 0.1), 0.8, 0.2, [0.0, 0.0], [0.0, 0.0]),
+    "byol": (0.08, (0.4, 0.4, 0.2, 0.1), 0.8, 0.2, [1.0, 0.1], [0.0, 0.2]),
+    "moco_v3": (0.2, (0.4, 0.4, 0.2, 0.1), 0.8, 0.2, [1.0, 0.1], [0.0, 0.2]),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_plans_are_the_papers(name):
+    smallest, jitter, probability, grey, blur, solarise = TABLE[name]
+    views = PLANS[name].views
+    assert [view.blur for view in views] == blur
+    assert [view.solarise for view in views] == solarise
+    for view in views:
+        assert (view.area, view.ratio, view.flip) == ((smallest, 1.0), (3 / 4, 4 / 3), 0.5)
+        assert (view.jitter, view.jitter_probability, view.grey) == (jitter, probability, grey)
+        assert (view.blur_sigma, view.blur_kernel) == ((0.1, 2.0), 0.1)
+        assert view.solarise_threshold == 0.5
+
+
+def test_every_plan_goes_by_its_name():
+    assert {plan.name for plan in PLANS.values()} == {"identity", *TABLE}
+    assert all(name == plan.name for name, plan in PLANS.items())
+
+
+def test_only_simclr_leaves_pixels_unnormalised():
+    plain = {name for name, plan in PLANS.items() if not plan.normalise}
+    assert plain == {"identity", "simclr", "simclr_small"}
+
+
+def test_small_simclr_is_half_as_strong_in_colour():
+    halves = tuple(strength / 2 for strength in SIMCLR.views[0].jitter)
+    assert SIMCLR_SMALL.views[0].jitter == halves
+
+
+def test_with_changes_every_view_and_nothing_else():
+    changed = BYOL.with_(grey=0.5, area=(0.3, 0.9))
+    assert [(view.grey, view.area) for view in changed.views] == [(0.5, (0.3, 0.9))] * 2
+    assert [view.blur for view in changed.views] == [1.0, 0.1]
+    assert (changed.name, changed.normalise) == (BYOL.name, BYOL.normalise)
+
+
+def test_with_names_an_unknown_field():
+    with pytest.raises(ValueError, match="'gray'"):
+        SIMCLR.with_(gray=0.5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"area": (0.0, 1.0)},
+        {"area": (0.5, 1.1)},
+        {"area": (0.9, 0.1)},
+        {"ratio": (-1.0, 1.0)},
+        {"interpolation": "nearest"},
+        {"flip": 1.5},
+        {"jitter": (0.4, 0.4, 0.4)},
+        {"jitter": (-0.1, 0.0, 0.0, 0.0)},
+        {"jitter": (0.0, 0.0, 0.0, 0.6)},
+        {"jitter_probability": -0.1},
+        {"grey": 2},
+        {"blur": -1.0},
+        {"blur_sigma": (0.0, 2.0)},
+        {"blur_kernel": 0.0},
+        {"solarise": 1.1},
+        {"solarise_threshold": -0.5},
+    ],
+)
+def test_refuses_what_is_out_of_range(wrong):
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must be"):
+        View(**wrong)
+
+
+def test_a_plan_needs_a_view():
+    with pytest.raises(ValueError, match="views must hold"):
+        Plan("empty", (), normalise=False)
