@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,20 @@ def test_several_processes_are_this_command_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert main(["train", "photos", "--processes", "2"]) == 75
     assert asked == [2, ["train", "photos", "--processes", "2"]]
+
+
+def test_two_processes_make_one_run(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = "--backbone small_conv --backbone.width 4 --batch-size 16 --epochs 1 --device cpu"
+    done = subprocess.run(
+        [sys.executable, "-m", "lookalike", "train", photos, "--out", out, *words.split()]
+        + ["--no-evaluate", "--processes", "2"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((out / "run.json").read_text())
+    assert (record["status"], record["resolved"]["processes"]) == ("done", 2)
+    assert done.stderr.count("next   lookalike report") == 1
