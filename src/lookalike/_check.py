@@ -10,7 +10,9 @@ def matrix(**tensors: Tensor) -> None:
     """Raise ValueError unless every tensor is a matrix, (rows, width)."""
     for name, tensor in tensors.items():
         if tensor.ndim != 2:
-            raise ValueError(f"{name} must be a matrix (rows, width), got shape {tuple(tensor.shape)}")
+            raise ValueError(
+                f"{name} must be a matrix (rows, width), got shape {tuple(tensor.shape)}"
+            )
 
 
 def same_matrix(**tensors: Tensor) -> None:
