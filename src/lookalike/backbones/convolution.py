@@ -150,8 +150,10 @@ def _evaluate(images: Tensor, down: _Axis, across: _Axis) -> Tensor:
 
 def _evaluate_kernels(weight: Tensor, down: _Axis, across: _Axis) -> Tensor:
     """Return G w G': (O, C, 3, 3) -> (points, C, O)."""
-    kernels = weight.permute(0, 2, 3, 1).flatten(1, 2)  # (O, 9, C)
-    return (torch.kron(down.kernel, across.kernel) @ kernels).permute(1, 2, 0)
+    out_channels, channels = weight.shape[:2]
+    kernels = weight.permute(2, 3, 1, 0).reshape(9, channels * out_channels)
+    values = torch.kron(down.kernel, across.kernel) @ kernels
+    return values.view(-1, channels, out_channels)
 
 
 def _interpolate(products: Tensor, shape: torch.Size, down: _Axis, across: _Axis) -> Tensor:
