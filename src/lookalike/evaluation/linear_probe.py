@@ -11,17 +11,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lookalike import _check
 from lookalike.embeddings import Embeddings
 from lookalike.evaluation.knn import accuracy
+from lookalike.evaluation.lbfgs import minimise
 
 PENALTIES = tuple(float(value) for value in np.logspace(1, -6, 15))
 """The L2 penalties tried, strongest first: half a penalty times the squared weights is added to the
 mean cross entropy in nats, on standardised features."""
 
+ROUGHLY = 1e-3  # tolerance while penalties are compared: close enough to rank them
 PATIENCE = 4  # weaker penalties in a row that may do no better before the search ends
 
 
@@ -90,7 +91,13 @@ def linear_probe(
 
 
 def fit(
-    features: Tensor, targets: Tensor, *, classes: int, l2: float, start: Tensor | None = None
+    features: Tensor,
+    targets: Tensor,
+    *,
+    classes: int,
+    l2: float,
+    start: Tensor | None = None,
+    tolerance: float = 1e-4,
 ) -> Tensor:
     """Minimise the mean cross entropy plus l2 / 2 times the squared weights; biases are free.
 
@@ -100,37 +107,29 @@ def fit(
         classes: number of classes, C.
         l2: > 0.
         start: (D + 1, C) to start from; zeros if not given.
+        tolerance: norm of the slope at which to stop, in coordinates of curvature about 1.
 
     Returns:
         (D + 1, C) weights, the biases in the last row.
     """
-    width = features.shape[1]
+    rows = torch.arange(len(features), device=features.device)
     # Steps are taken in coordinates where the loss curves about alike in all directions: its second
     # derivative along a channel is near p (1 - p) variance + l2, at shares p = 1 / C.
     curvature = (1 - 1 / classes) / classes * features.square().mean(dim=0) + l2
     scale = torch.cat([curvature, features.new_ones(1)]).rsqrt().unsqueeze(1)  # (D + 1, 1)
-    steps = features.new_zeros(width + 1, classes) if start is None else start / scale
-    steps.requires_grad_()
-    solver = torch.optim.LBFGS(
-        [steps],
-        max_iter=300,
-        history_size=20,
-        tolerance_grad=1e-5,
-        tolerance_change=1e-9,
-        line_search_fn="strong_wolfe",
-    )
 
-    def closure() -> Tensor:
-        solver.zero_grad()
+    def loss(steps: Tensor) -> tuple[Tensor, Tensor]:
         weights = steps * scale
-        loss = F.cross_entropy(logits(weights, features), targets)
-        loss = loss + l2 / 2 * weights[:width].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        shares = logits(weights, features).log_softmax(dim=1)  # (N, C)
+        value = l2 / 2 * weights[:-1].square().sum() - shares[rows, targets].mean()
+        error = shares.exp_()
+        error[rows, targets] -= 1
+        error /= len(features)
+        slope = torch.cat([features.T @ error + l2 * weights[:-1], error.sum(dim=0, keepdim=True)])
+        return value, slope * scale
 
-    with torch.enable_grad():
-        solver.step(closure)  # type: ignore[no-untyped-call]
-    return steps.detach() * scale
+    begin = features.new_zeros(len(scale), classes) if start is None else start / scale
+    return minimise(loss, begin, tolerance=tolerance) * scale
 
 
 def logits(weights: Tensor, features: Tensor) -> Tensor:
@@ -204,7 +203,9 @@ def _best_penalty(
     classes = int(targets.max()) + 1
     best, best_right, weights = 0, -1, None
     for number, penalty in enumerate(penalties):
-        weights = fit(inside, targets[~out], classes=classes, l2=penalty, start=weights)
+        weights = fit(
+            inside, targets[~out], classes=classes, l2=penalty, start=weights, tolerance=ROUGHLY
+        )
         right = int((logits(weights, outside).argmax(dim=1) == targets[out]).sum())
         if right > best_right:
             best, best_right = number, right
