@@ -89,19 +89,6 @@ def test_neighbours_are_independent(neighbour):
     assert 255 - 5 * 22.6 < chi_square < 255 + 5 * 22.6
 
 
-def test_compiles_in_one_graph_for_all_epochs():
-    compiled = torch.compile(
-        lambda epoch, index: uniforms(3, seed=5, epoch=epoch, index=index, stream=0),
-        backend="aot_eager",
-        fullgraph=True,
-    )
-    index = torch.arange(6)
-    for epoch in range(4):
-        assert torch.equal(
-            compiled(epoch, index), uniforms(3, seed=5, epoch=epoch, index=index, stream=0)
-        )
-
-
 @pytest.mark.parametrize("index", [torch.zeros(2, 2, dtype=torch.int64), torch.zeros(3)])
 def test_refuses_an_index_that_is_no_row_of_integers(index):
     with pytest.raises(ValueError, match="index must be"):

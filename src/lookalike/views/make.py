@@ -246,16 +246,17 @@ def _make_view(
     last: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Return (B, 3, S, S) float32 of (B, 3, H, W) uint8; without boxes, crops were made before."""
-    if not _branches(images):
-        return last(_change(view, look, _cut(view, look, images, boxes, size=size)))
-    whole = torch.empty(len(images), 3, size, size)
-    place = torch.where(look.jittered, look.order[:, 3], _UNJITTERED)
-    for hue_place, rows in _cachefuls(place, most=max(1, _CACHED_PIXELS // size**2)):
-        some = _Look(*(part[rows] for part in look))
-        box = None if boxes is None else boxes[rows]
-        pictures = _cut(view, some, images.index_select(0, rows), box, size=size)
-        whole.index_copy_(0, rows, last(_change(view, some, pictures, hue_place)))
-    return whole
+    with torch.autocast(images.device.type, enabled=False):  # 8 bits of colour need float32
+        if not _branches(images):
+            return last(_change(view, look, _cut(view, look, images, boxes, size=size)))
+        whole = torch.empty(len(images), 3, size, size)
+        place = torch.where(look.jittered, look.order[:, 3], _UNJITTERED)
+        for hue_place, rows in _cachefuls(place, most=max(1, _CACHED_PIXELS // size**2)):
+            some = _Look(*(part[rows] for part in look))
+            box = None if boxes is None else boxes[rows]
+            pictures = _cut(view, some, images.index_select(0, rows), box, size=size)
+            whole.index_copy_(0, rows, last(_change(view, some, pictures, hue_place)))
+        return whole
 
 
 def _cachefuls(place: Tensor, *, most: int) -> Iterator[tuple[int, Tensor]]:
