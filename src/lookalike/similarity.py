@@ -24,8 +24,8 @@ from lookalike import _check
 
 Among = Literal["all", "same", "different"]
 
-CPU_TILE = 512  # rows and columns: 1 MiB, which stays in a core's cache
-DEVICE_TILE = 4096  # 64 MiB: fills an accelerator, leaves tiles to skip by symmetry
+CPU_TILE = (512, 2048)  # rows and columns, 4 MiB: stays in cache, and threads meet seldom
+DEVICE_TILE = (4096, 4096)  # 64 MiB: fills an accelerator, leaves tiles to skip by symmetry
 TOP_K_TILE = (512, 32_768)  # 64 MiB: wide, so that few shortlists are merged
 EXP_SAFE = 40.0  # exp(+-40) summed over 1e9 columns stays a normal float32: no maximum needed
 
@@ -76,7 +76,7 @@ def row_logsumexp(
     Raises:
         ValueError: shapes do not match; labels are missing.
     """
-    symmetric = columns is None and abs(scale) * bound <= EXP_SAFE
+    symmetric = columns is None and column_labels is None and abs(scale) * bound <= EXP_SAFE
     rows, *others = _prepare(rows, columns, row_labels, column_labels, among)
     if symmetric:
         others[0] = None
@@ -192,12 +192,11 @@ class _Tiles:
         self.rows, self.columns = rows, rows if columns is None else columns
         self.row_labels, self.column_labels = row_labels, column_labels
         self.among, self.exclude_self, self.scale = among, exclude_self, scale
-        size = CPU_TILE if rows.device.type == "cpu" else DEVICE_TILE
-        height, width = shape or (size, size)
-        height, width = min(height, len(self.rows)), min(width, len(self.columns))
-        self.row_slices = _slices(len(self.rows), height)
-        self.column_slices = _slices(len(self.columns), width)
-        self.buffer = rows.new_empty(height * width)
+        height, width = shape or (CPU_TILE if rows.device.type == "cpu" else DEVICE_TILE)
+        self.row_slices = _slices(0, len(self.rows), height)
+        self.column_slices = _slices(0, len(self.columns), width)
+        self.width = width
+        self.buffer = rows.new_empty(min(height, len(self.rows)) * min(width, len(self.columns)))
 
     def at(self, i: slice, j: slice) -> Tensor:
         """Return the tile (I, J), -inf where a pair does not count; the next one overwrites it."""
@@ -212,14 +211,15 @@ class _Tiles:
         return tile
 
     def upper(self) -> Iterator[tuple[slice, slice]]:
-        """Yield the slices of the tiles on and above the diagonal."""
-        for first, i in enumerate(self.row_slices):
-            for j in self.column_slices[first:]:
+        """Yield the slices of square tiles on the diagonal, and of tiles that cover all above."""
+        for i in self.row_slices:
+            yield i, i
+            for j in _slices(i.stop, len(self.columns), self.width):
                 yield i, j
 
 
-def _slices(length: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, length)) for start in range(0, length, max(size, 1))]
+def _slices(start: int, stop: int, step: int) -> list[slice]:
+    return [slice(first, min(first + step, stop)) for first in range(start, stop, step)]
 
 
 def _precision(tensor: Tensor) -> torch.dtype:
