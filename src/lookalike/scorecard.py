@@ -36,7 +36,7 @@ ENCODER = "encoder"  # the way that is measured; all others are baselines
 RAW_PIXELS = "raw_pixels"  # compared by neighbours alone: fitting thousands of pixels takes minutes
 MOST_VOTERS = 200  # NPID's k, for ImageNet's 1,300 images a class
 SMALL_SIDE = 96  # pixels up to which two views are those of small images
-ALIGNED = 512  # images whose two views are compared
+ALIGNED = 256  # images whose two views are compared
 MOST_CLASSES = 500  # of a confusion matrix worth writing
 
 Describe = Callable[[Tensor], Tensor]
