@@ -219,3 +219,9 @@ def test_progress_counts_every_image(split):
     told = []
     score(an_encoder(), split, progress=lambda done, total: told.append((done, total)))
     assert told == [(done, 39) for done in range(1, 40)]
+
+
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"temperature": 0.0}, {"batch_size": 0}])
+def test_impossible_arguments_are_refused_before_any_work(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        score(an_encoder(), "no such source", **wrong)

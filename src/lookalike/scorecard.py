@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from lookalike import _check
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.data.image_set import ImageSet
 from lookalike.data.quarantine import Progress, Quarantine
@@ -97,6 +98,8 @@ def score(
         DataError: there are no images, or too many cannot be read.
         ValueError: k < 1 or temperature <= 0.
     """
+    _check.positive(temperature=temperature)
+    _check.at_least(1, k=1 if k is None else k, batch_size=batch_size)
     before = encoder.fingerprint()
     sides = choose_sides(source, bank=bank, split=split, trained_on=trained_on, seed=seed)
     ways = _ways(encoder, seed=seed, batch_size=batch_size)
