@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN ?= runs/demo
 
-# The main job: learn from the photos of some people's hands, be judged on those of other people.
-DEMO = hands --out $(RUN) --seed 0
+# The main job: learn from the photos of some people's hands, be judged on those of other people. Judging is the
+# second command, so training leaves it out.
+DEMO = hands --out $(RUN) --seed 0 --no-evaluate
 
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
