@@ -23,6 +23,7 @@ from lookalike.inference import Encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
 from lookalike.scorecard import score
+from lookalike.training.allocator import keep_freed_memory
 from lookalike.training.batches import Viewing
 from lookalike.training.collection import Collection, collect
 from lookalike.training.defaults import Resolved, resolve
@@ -218,6 +219,8 @@ class _Job:
         try:
             if self.here.leads:
                 self._announce()
+            if self.here.device.type == "cpu":
+                keep_freed_memory()
             method = self._build()
             self._loop(method).run()
             if self.here.leads:
