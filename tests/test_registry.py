@@ -115,6 +115,6 @@ for room in ("methods", "backbones", "training.optim", "papers"):
 print(json.dumps("torch" in sys.modules))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
     )
     assert json.loads(done.stdout) is False

@@ -135,7 +135,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     os.close(writer)

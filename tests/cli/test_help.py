@@ -69,6 +69,6 @@ heavy = {{"torch", "torchvision", "timm", "rich", "jinja2", "pyarrow"}} & sys.mo
 print("\\n" + json.dumps([code, sorted(heavy)]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
     )
     assert json.loads(done.stdout.splitlines()[-1]) == [0, []]

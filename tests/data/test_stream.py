@@ -213,7 +213,7 @@ if {ending!r} == "kill":
 """)
     # Its output ends when the last process that holds it does.
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, script], capture_output=True, text=True, timeout=300, check=False
     )
     began, workers = done.stdout.splitlines()
     assert began == "began"

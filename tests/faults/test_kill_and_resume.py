@@ -55,7 +55,7 @@ def start(photos, out, *, workers=0, processes=1):
 
 
 def finish(process):
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors[-2000:]
 
 
@@ -117,7 +117,7 @@ def test_a_signal_saves_exits_75_and_is_resumed(tmp_path, photos, number):
     process = start(photos, tmp_path / "run")
     wait_for_steps(tmp_path / "run", process, 3)
     os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 75, errors[-2000:]
     assert "run the same command again" in errors
     finish(start(photos, tmp_path / "run"))
@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tmp_path, phot
     content[len(content) // 2] ^= 1
     tensors.write_bytes(content)
     again = start(photos, out)
-    _, errors = again.communicate(timeout=180)
+    _, errors = again.communicate(timeout=300)
     assert again.returncode == 0, errors[-2000:]
     assert newest.name in errors
     assert ending(out) == ending(tmp_path / "whole")

@@ -59,8 +59,8 @@ class Collection:
         self.resident = resident
         self.quarantine = quarantine
         self._listing = listing
-        self._max_pixels = max_pixels
-        self._max_unreadable = max_unreadable
+        self.max_pixels = max_pixels
+        self.max_unreadable = max_unreadable
 
     @property
     def facts(self) -> Facts:
@@ -91,10 +91,10 @@ class Collection:
             self.images,
             viewing,
             workers=workers,
-            max_pixels=self._max_pixels,
+            max_pixels=self.max_pixels,
             quarantine=self.quarantine,
             listing=self._listing,
-            max_unreadable=self._max_unreadable,
+            max_unreadable=self.max_unreadable,
         )
 
     def squares(
@@ -103,7 +103,7 @@ class Collection:
         """Return at most `count` images, drawn with a seed, as (n, 3, size, size) squares."""
         drawn = np.sort(epoch_order(len(self.images), seed=seed, epoch=0)[:count])
         images = self.images.select(drawn)
-        squares, kept = load_squares(images, size, max_pixels=self._max_pixels)
+        squares, kept = load_squares(images, size, max_pixels=self.max_pixels)
         return squares, images.select(kept)
 
     def pixel_statistics(

@@ -22,7 +22,7 @@ SMALL_SIDE = 96
 CPU_SIDE = 48
 """Pixels at which a CPU trains: a 16-wide ResNet-18 then sees some hundred images a second."""
 
-CPU_IMAGES = 90_000
+CPU_IMAGES = 40_000
 """Images, counted once an epoch, that a CPU run sees in all: some minutes on two cores."""
 
 

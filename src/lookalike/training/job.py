@@ -345,7 +345,13 @@ class _Job:
     def _measure(self, encoder: Encoder) -> None:
         """Write evaluation.json and gallery.npz."""
         self.progress.say("measuring the encoder beside raw pixels and an untrained network")
-        card = score(encoder, self.images.spec, trained_on=self.images.source)
+        card = score(
+            encoder,
+            self.images.spec,
+            trained_on=self.images.source,
+            max_unreadable=self.images.max_unreadable,
+            max_pixels=self.images.max_pixels,
+        )
         content = json.dumps(card.to_json(), indent=2)
         write_atomically(self.folder.path / "evaluation.json", content.encode())
         make_gallery(encoder, card.queries, path=self.folder.path / "gallery.npz")
