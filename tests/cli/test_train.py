@@ -88,8 +88,19 @@ def test_two_processes_make_one_run(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = "--backbone small_conv --backbone.width 4 --batch-size 16 --epochs 1 --device cpu"
     done = subprocess.run(
-        [sys.executable, "-m", "lookalike", "train", photos, "--out", out, *words.split()]
-        + ["--no-evaluate", "--processes", "2"],
+        [
+            sys.executable,
+            "-m",
+            "lookalike",
+            "train",
+            photos,
+            "--out",
+            out,
+            *words.split(),
+            "--no-evaluate",
+            "--processes",
+            "2",
+        ],
         capture_output=True,
         text=True,
         timeout=300,

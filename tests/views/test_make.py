@@ -242,7 +242,7 @@ def test_strength_zero_is_the_identity(plan, images):
 @pytest.mark.parametrize("plan", [SIMCLR_SMALL, BYOL.with_(solarise=0.0)], ids=["simclr", "byol"])
 def test_crops_made_elsewhere_are_finished_alike(plan, images):
     """Rounding a crop to 8 bits moves a pixel by at most 1/510, which jitter may enlarge."""
-    sizes, index = batch_of(images)
+    _, index = batch_of(images)
     crops_only = IDENTITY.with_(area=(0.08, 1.0), ratio=(3 / 4, 4 / 3))
     crops = torch.stack(views_of(crops_only, images), dim=1)
     finished = finish_views(
