@@ -33,7 +33,7 @@ def _mix(words: Tensor) -> Tensor:
     return words ^ _shift_right(words, 31)
 
 
-def uniforms(count: int, *, seed: int, epoch: int, index: Tensor, stream: int) -> Tensor:
+def uniforms(count: int, *, seed: int, epoch: int, index: Tensor, stream: int | Tensor) -> Tensor:
     """Return each image's own random numbers.
 
     Args:
@@ -41,7 +41,7 @@ def uniforms(count: int, *, seed: int, epoch: int, index: Tensor, stream: int) -
         seed: of the run, in [0, 2**63).
         epoch: at least 0.
         index: (B,) int64, each image's position in its data set.
-        stream: which of several independent uses, at least 0.
+        stream: which of several independent uses, at least 0; one for all or (B,) int64.
 
     Returns:
         (B, count) float32, uniform on the multiples of 2**-24 in [0, 1), on the device of index.
@@ -53,7 +53,7 @@ def uniforms(count: int, *, seed: int, epoch: int, index: Tensor, stream: int) -
         raise ValueError(f"index must be (B,) int64, got {tuple(index.shape)} {index.dtype}")
     key = index.new_zeros(1)
     for word in (seed, epoch, stream, index):
-        key = _mix(key + word + _GOLDEN)  # (1,), and (B,) from index on
+        key = _mix(key + word + _GOLDEN)  # (1,) at first, (B,) in the end
     steps = torch.arange(1, count + 1, device=index.device) * _GOLDEN  # (count,)
     words = _mix(key[:, None] + steps)  # (B, count): splitmix64 started at each key
     return _shift_right(words, 40).float() * 2.0**-24

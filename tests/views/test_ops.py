@@ -212,7 +212,9 @@ def test_solarising_everything_twice_changes_nothing(images):
     "change",
     [
         lambda images: ops.flip(images, torch.zeros(24, dtype=torch.bool)),
-        lambda images: ops.colour_jitter(images, NEUTRAL.repeat(24, 1), ORDERS),
+        lambda images: ops.colour_jitter(
+            images, torch.full((24, 4), 0.4), ORDERS, chosen=torch.zeros(24, dtype=torch.bool)
+        ),
         lambda images: ops.greyscale(images, torch.zeros(24, dtype=torch.bool)),
         lambda images: ops.gaussian_blur(images, torch.zeros(24), kernel=5),
         lambda images: ops.solarise(images, torch.full((24,), 2.0)),

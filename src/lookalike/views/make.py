@@ -20,7 +20,7 @@ _UNJITTERED = -1  # the place of the hue in pictures that have none
 
 
 def crop_boxes(
-    view: View, sizes: Tensor, *, seed: int, epoch: int, index: Tensor, number: int
+    view: View, sizes: Tensor, *, seed: int, epoch: int, index: Tensor, number: int | Tensor
 ) -> Tensor:
     """Draw where each image is cropped: torchvision's RandomResizedCrop, all attempts at once.
 
@@ -30,7 +30,7 @@ def crop_boxes(
         seed: of the run, in [0, 2**63).
         epoch: at least 0.
         index: (B,) int64, each image's position in its data set.
-        number: which of a plan's views this is, from 0.
+        number: which of a plan's views this is, from 0; one for all or (B,) int64.
 
     Returns:
         (B, 4) int64: top, left, height, width, inside the image.
@@ -98,12 +98,14 @@ def make_views(
     if sizes.shape != (len(index), 2):
         raise ValueError(f"sizes must be ({len(index)}, 2), got {tuple(sizes.shape)}")
     last = _last_step(plan, mean, std)
-    views = []
-    for number, view in enumerate(plan.views):
-        boxes = crop_boxes(view, sizes, seed=seed, epoch=epoch, index=index, number=number)
+
+    def make(view: View, numbers: list[int], index: Tensor, number: Tensor) -> Tensor:
+        every = sizes.repeat(len(numbers), 1)
+        boxes = crop_boxes(view, every, seed=seed, epoch=epoch, index=index, number=number)
         look = _draw_look(view, seed=seed, epoch=epoch, index=index, number=number)
-        views.append(_make_view(view, look, images, boxes, size=size, last=last))
-    return tuple(views)
+        return _make_view(view, look, images, boxes, size=size, last=last)
+
+    return _make_alike_together(plan, index, make)
 
 
 @torch.no_grad()
@@ -137,11 +139,13 @@ def finish_views(
     side = crops.shape[-1]
     _check_pixels((len(index), len(plan.views), 3, side, side), crops=crops)
     last = _last_step(plan, mean, std)
-    views = []
-    for number, (view, pixels) in enumerate(zip(plan.views, crops.unbind(1), strict=True)):
+
+    def make(view: View, numbers: list[int], index: Tensor, number: Tensor) -> Tensor:
+        pixels = torch.cat([crops[:, number] for number in numbers])
         look = _draw_look(view, seed=seed, epoch=epoch, index=index, number=number)
-        views.append(_make_view(view, look, pixels, None, size=side, last=last))
-    return tuple(views)
+        return _make_view(view, look, pixels, None, size=side, last=last)
+
+    return _make_alike_together(plan, index, make)
 
 
 def normalise(
@@ -171,27 +175,23 @@ class _Look(NamedTuple):
 
     mirrored: Tensor  # (B,) bool
     jittered: Tensor  # (B,) bool
-    factors: Tensor  # (B, 4), neutral where not jittered
+    factors: Tensor  # (B, 4)
     order: Tensor  # (B, 4)
     grey: Tensor  # (B,) bool
     sigma: Tensor  # (B,), 0 where there is no blur
     threshold: Tensor  # (B,), above 1 where nothing is solarised
 
 
-def _draw_look(view: View, *, seed: int, epoch: int, index: Tensor, number: int) -> _Look:
+def _draw_look(view: View, *, seed: int, epoch: int, index: Tensor, number: int | Tensor) -> _Look:
     """Draw everything about a view but its crop."""
     draws = uniforms(14, seed=seed, epoch=epoch, index=index, stream=2 * number + 1)
     flip, jitter, grey, blur, sigma, solarise, *amounts = draws[:, :10].unbind(1)
-    jittered = jitter < (view.jitter_probability if any(view.jitter) else 0.0)
     ranges = [(max(0.0, 1 - strength), 1 + strength) for strength in view.jitter[:3]]
     ranges.append((-view.jitter[3], view.jitter[3]))
-    factors = [
-        torch.where(jittered, _between(ends, amount), neutral)
-        for ends, amount, neutral in zip(ranges, amounts, (1.0, 1.0, 1.0, 0.0), strict=True)
-    ]
+    factors = [_between(ends, amount) for ends, amount in zip(ranges, amounts, strict=True)]
     return _Look(
         mirrored=flip < view.flip,
-        jittered=jittered,
+        jittered=jitter < (view.jitter_probability if any(view.jitter) else 0.0),
         factors=torch.stack(factors, dim=1),
         order=draws[:, 10:].argsort(dim=1, stable=True),
         grey=grey < view.grey,
@@ -236,6 +236,29 @@ def _branches(images: Tensor) -> bool:
     return images.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def _make_alike_together(
+    plan: Plan, index: Tensor, make: Callable[[View, list[int], Tensor, Tensor], Tensor]
+) -> tuple[Tensor, ...]:
+    """Make the plan's views, those with one recipe as one batch.
+
+    Args:
+        plan: V views.
+        index: (B,) int64.
+        make: takes a recipe, the numbers of the n views that follow it, and index and number of
+            each of their pictures, (n * B,); returns these pictures, (n * B, 3, S, S).
+
+    Returns:
+        V times (B, 3, S, S).
+    """
+    views: dict[int, Tensor] = {}
+    for view in dict.fromkeys(plan.views):
+        numbers = [number for number, other in enumerate(plan.views) if other == view]
+        number = torch.cat([torch.full_like(index, number) for number in numbers])
+        pictures = make(view, numbers, index.repeat(len(numbers)), number)
+        views.update(zip(numbers, pictures.chunk(len(numbers)), strict=True))
+    return tuple(views[number] for number in range(len(plan.views)))
+
+
 def _make_view(
     view: View,
     look: _Look,
@@ -245,18 +268,32 @@ def _make_view(
     size: int,
     last: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return (B, 3, S, S) float32 of (B, 3, H, W) uint8; without boxes, crops were made before."""
+    """Make the pictures of a view.
+
+    Args:
+        view: the recipe.
+        look: of P pictures.
+        images: (B, 3, H, W) uint8; picture i is made of image i modulo B.
+        boxes: (P, 4), or None where the images are crops already.
+        size: S.
+        last: what is done in the end.
+
+    Returns:
+        (P, 3, S, S) float32.
+    """
+    count = len(look.grey)
     with torch.autocast(images.device.type, enabled=False):  # 8 bits of colour need float32
         if not _branches(images):
+            images = images.repeat(count // max(1, len(images)), 1, 1, 1)
             return last(_change(view, look, _cut(view, look, images, boxes, size=size)))
-        whole = torch.empty(len(images), 3, size, size)
+        pictures = torch.empty(count, 3, size, size)
         place = torch.where(look.jittered, look.order[:, 3], _UNJITTERED)
         for hue_place, rows in _cachefuls(place, most=max(1, _CACHED_PIXELS // size**2)):
             some = _Look(*(part[rows] for part in look))
             box = None if boxes is None else boxes[rows]
-            pictures = _cut(view, some, images.index_select(0, rows), box, size=size)
-            whole.index_copy_(0, rows, last(_change(view, some, pictures, hue_place)))
-        return whole
+            cut = _cut(view, some, images.index_select(0, rows % len(images)), box, size=size)
+            pictures.index_copy_(0, rows, last(_change(view, some, cut, hue_place)))
+        return pictures
 
 
 def _cachefuls(place: Tensor, *, most: int) -> Iterator[tuple[int, Tensor]]:
@@ -279,7 +316,9 @@ def _cut(view: View, look: _Look, images: Tensor, boxes: Tensor | None, *, size:
 
 def _change(view: View, look: _Look, images: Tensor, hue_place: int | None = None) -> Tensor:
     """Do what comes after the flip, leaving out what the view never does."""
-    if any(view.jitter) and hue_place != _UNJITTERED:
+    if hue_place is None and any(view.jitter):
+        images = ops.colour_jitter(images, look.factors, look.order, chosen=look.jittered)
+    elif hue_place is not None and hue_place != _UNJITTERED:
         images = ops.colour_jitter(images, look.factors, look.order, hue_place=hue_place)
     if view.grey:
         images = ops.greyscale(images, look.grey)

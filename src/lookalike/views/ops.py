@@ -199,7 +199,7 @@ def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
 
     Args:
         images: (B, 3, H, W).
-        turns: (B,) in [-0.5, 0.5] of the wheel; exactly 0 changes nothing.
+        turns: (B,) in [-0.5, 0.5] of the wheel.
 
     Returns:
         (B, 3, H, W).
@@ -209,19 +209,23 @@ def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
     value = torch.maximum(value, red, out=value)
     low = torch.minimum(green, blue)
     low = torch.minimum(low, red, out=low)
-    chroma = value - low
+    chroma = (value - low).clamp_(min=torch.finfo(low.dtype).tiny)  # no hue, but no 0 / 0
     hue = (green + blue).sub_(red).add_(value).sub_(low, alpha=2)
-    hue.div_(chroma.clamp(min=torch.finfo(chroma.dtype).tiny))  # in [0, 3]
-    hue.copysign_(green - blue).add_(6 * turns[:, None, None])
+    hue.div_(chroma).copysign_(green - blue)  # in [-3, 3]
+    hue.add_(6 * turns[:, None, None])
     hue.sub_((hue / 6).floor_(), alpha=6)  # in [0, 6]
     centres = torch.arange(0, 6, 2, device=hue.device)[:, None, None]  # red, green, blue
     shares = (hue[:, None] - centres).abs_().sub_(3).abs_().clamp_(1, 2)  # 1 + clamp(2 - d, 0, 1)
-    turned = torch.addcmul((low - chroma)[:, None], chroma[:, None], shares)
-    return torch.lerp(images, turned, _each((turns != 0).float()))
+    return torch.addcmul((low - chroma)[:, None], chroma[:, None], shares)
 
 
 def colour_jitter(
-    images: Tensor, factors: Tensor, order: Tensor, *, hue_place: int | None = None
+    images: Tensor,
+    factors: Tensor,
+    order: Tensor,
+    *,
+    chosen: Tensor | None = None,
+    hue_place: int | None = None,
 ) -> Tensor:
     """Change brightness, contrast, saturation and hue, in each picture's own order.
 
@@ -230,9 +234,9 @@ def colour_jitter(
 
     Args:
         images: (B, 3, H, W).
-        factors: (B, 4) of brightness, contrast, saturation (1 changes nothing) and turn of the hue
-            (0 changes nothing).
+        factors: (B, 4) of brightness, contrast, saturation (1 is as before) and turn of the hue.
         order: (B, 4) a permutation of 0 to 3: the place in line of each of the four.
+        chosen: (B,) bool, which pictures to change; by default all.
         hue_place: the hue's place where all pictures have the same; it spares three idle blends.
 
     Returns:
@@ -242,15 +246,16 @@ def colour_jitter(
     taken = slot[:, None, :] == torch.arange(6, device=order.device)[:, None]  # (B, 6, 3)
     taken = taken.float()  # at most one 1 a blend
     factor = torch.lerp(torch.ones_like(taken), factors[:, None, :3], taken).prod(2)  # (B, 6)
-    parts = (factor, taken[:, :, 1].contiguous(), taken[:, :, 2].contiguous())
-    blends = list(zip(*(part.view(-1, 6, 1, 1, 1).unbind(1) for part in parts), strict=True))
+    parts = torch.stack([factor, taken[:, :, 1], taken[:, :, 2]])[..., None, None, None]
+    blends = parts.unbind(2)  # six times (3, B, 1, 1, 1)
     before, after = (3, 3) if hue_place is None else (hue_place, hue_place + 3)
+    jittered = images
     for blend in blends[:before]:
-        images = _blend(images, *blend)
-    images = shift_hue(images, factors[:, 3])
+        jittered = _blend(jittered, *blend)
+    jittered = shift_hue(jittered, factors[:, 3])
     for blend in blends[after:]:
-        images = _blend(images, *blend)
-    return images
+        jittered = _blend(jittered, *blend)
+    return jittered if chosen is None else torch.lerp(images, jittered, _each(chosen.float()))
 
 
 # Sharpness and tone
