@@ -46,10 +46,9 @@ class SynchronizedBatchNorm(_BatchNorm):
         assert self.running_var is not None  # noqa: S101
         assert self.num_batches_tracked is not None  # noqa: S101
         self.num_batches_tracked += 1
-        steps = self.num_batches_tracked.item()
-        share = 1 / steps if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
+        share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean += share * (mean - self.running_mean)
+        self.running_var += share * (variance - self.running_var)
 
 
 class SynchronizedBatchNormAct(SynchronizedBatchNorm):
