@@ -105,15 +105,11 @@ def test_a_view_depends_on_seed_epoch_index_and_number_alone(images):
     for view, few in zip(together, apart, strict=True):
         assert_close(few, view[rows], rtol=0, atol=1e-6)
     draw = {"seed": 0, "epoch": 0, "number": 1}
-    whole = _draw_look(plan.views[1], index=index, **draw)
+    whole = _draw_look(plan.views[1], sizes, index=index, **draw)
     for part, of_few in zip(
-        whole, _draw_look(plan.views[1], index=index[rows], **draw), strict=True
+        whole, _draw_look(plan.views[1], sizes[rows], index=index[rows], **draw), strict=True
     ):
         assert torch.equal(of_few, part[rows])
-    assert torch.equal(
-        crop_boxes(plan.views[1], sizes, index=index, **draw)[rows],
-        crop_boxes(plan.views[1], sizes[rows], index=index[rows], **draw),
-    )
 
 
 def test_the_same_seed_makes_the_same_views_and_another_others(images):
@@ -136,7 +132,7 @@ def all_differ(one, other):
 
 def test_chances_are_as_the_plan_says():
     view, count = BYOL.views[1], 40_000
-    look = _draw_look(view, seed=0, epoch=0, index=torch.arange(count), number=0)
+    look = _draw_look(view, None, seed=0, epoch=0, index=torch.arange(count), number=0)
     for share, chance in (
         (look.mirrored, view.flip),
         (look.jittered, view.jitter_probability),
@@ -158,7 +154,7 @@ def test_chances_are_as_the_plan_says():
 
 def test_jitter_is_drawn_evenly_from_its_range():
     view = View(jitter=(0.4, 0.8, 1.5, 0.2))
-    look = _draw_look(view, seed=0, epoch=0, index=torch.arange(40_000), number=0)
+    look = _draw_look(view, None, seed=0, epoch=0, index=torch.arange(40_000), number=0)
     ranges = [(0.6, 1.4), (0.2, 1.8), (0.0, 2.5), (-0.2, 0.2)]
     for factor, (low, high) in zip(look.factors.unbind(1), ranges, strict=True):
         assert_close(factor.min().item(), low, rtol=0, atol=1e-3)
@@ -176,11 +172,10 @@ def by_torchvision(plan, images, *, size, seed, epoch, kernel):
     changes = (tv.adjust_brightness, tv.adjust_contrast, tv.adjust_saturation, tv.adjust_hue)
     for number, view in enumerate(plan.views):
         draw = {"seed": seed, "epoch": epoch, "index": index, "number": number}
-        look = _draw_look(view, **draw)
-        boxes = crop_boxes(view, sizes, **draw).tolist()
+        look = _draw_look(view, sizes, **draw)
         mode = tv.InterpolationMode(view.interpolation)
         pictures = []
-        for row, box in enumerate(boxes):
+        for row, box in enumerate(look.box.tolist()):
             picture = tv.resized_crop(
                 images[row] / 255, *box, [size, size], interpolation=mode, antialias=True
             ).clamp(0, 1)

@@ -16,7 +16,6 @@ from lookalike.views.plans import Plan, View
 
 _ATTEMPTS = 10  # crops tried before the central one, as in torchvision's RandomResizedCrop
 _CACHED_PIXELS = 2**16  # pictures that a CPU's cache holds while all their changes are made
-_UNJITTERED = -1  # the place of the hue in pictures that have none
 
 
 def crop_boxes(
@@ -101,9 +100,8 @@ def make_views(
 
     def make(view: View, numbers: list[int], index: Tensor, number: Tensor) -> Tensor:
         every = sizes.repeat(len(numbers), 1)
-        boxes = crop_boxes(view, every, seed=seed, epoch=epoch, index=index, number=number)
-        look = _draw_look(view, seed=seed, epoch=epoch, index=index, number=number)
-        return _make_view(view, look, images, boxes, size=size, last=last)
+        look = _draw_look(view, every, seed=seed, epoch=epoch, index=index, number=number)
+        return _make_pictures(view, look, images, size=size, last=last)
 
     return _make_alike_together(plan, index, make)
 
@@ -142,8 +140,8 @@ def finish_views(
 
     def make(view: View, numbers: list[int], index: Tensor, number: Tensor) -> Tensor:
         pixels = torch.cat([crops[:, number] for number in numbers])
-        look = _draw_look(view, seed=seed, epoch=epoch, index=index, number=number)
-        return _make_view(view, look, pixels, None, size=side, last=last)
+        look = _draw_look(view, None, seed=seed, epoch=epoch, index=index, number=number)
+        return _make_pictures(view, look, pixels, size=side, last=last)
 
     return _make_alike_together(plan, index, make)
 
@@ -171,8 +169,9 @@ def normalise(
 
 
 class _Look(NamedTuple):
-    """What happens to each picture of one view after its crop; amounts are as in `ops`."""
+    """How each picture of a view is made of its image; amounts are as in `ops`."""
 
+    box: Tensor | None  # (B, 4), or none where the images are crops already
     mirrored: Tensor  # (B,) bool
     jittered: Tensor  # (B,) bool
     factors: Tensor  # (B, 4)
@@ -181,15 +180,32 @@ class _Look(NamedTuple):
     sigma: Tensor  # (B,), 0 where there is no blur
     threshold: Tensor  # (B,), above 1 where nothing is solarised
 
+    def of(self, rows: Tensor) -> _Look:
+        """Return the look of some pictures."""
+        box = None if self.box is None else self.box[rows]
+        return _Look(box, *(part[rows] for part in self[1:]))
 
-def _draw_look(view: View, *, seed: int, epoch: int, index: Tensor, number: int | Tensor) -> _Look:
-    """Draw everything about a view but its crop."""
+
+def _draw_look(
+    view: View,
+    sizes: Tensor | None,
+    *,
+    seed: int,
+    epoch: int,
+    index: Tensor,
+    number: int | Tensor,
+) -> _Look:
+    """Draw all that is random about a view; without sizes all but the crop."""
+    box = None
+    if sizes is not None:
+        box = crop_boxes(view, sizes, seed=seed, epoch=epoch, index=index, number=number)
     draws = uniforms(14, seed=seed, epoch=epoch, index=index, stream=2 * number + 1)
     flip, jitter, grey, blur, sigma, solarise, *amounts = draws[:, :10].unbind(1)
     ranges = [(max(0.0, 1 - strength), 1 + strength) for strength in view.jitter[:3]]
     ranges.append((-view.jitter[3], view.jitter[3]))
     factors = [_between(ends, amount) for ends, amount in zip(ranges, amounts, strict=True)]
     return _Look(
+        box=box,
         mirrored=flip < view.flip,
         jittered=jitter < (view.jitter_probability if any(view.jitter) else 0.0),
         factors=torch.stack(factors, dim=1),
@@ -226,16 +242,6 @@ def _check_pixels(shape: tuple[int, ...], **pixels: Tensor) -> None:
             )
 
 
-# A graph without branches suits a GPU, where all pictures go through every change at once and
-# neutral amounts leave some as they are. A CPU would rather change only what is to be changed, and
-# keep a few pictures in its cache until they are done; there, looking at a value costs nothing.
-
-
-def _branches(images: Tensor) -> bool:
-    """Whether values may decide what is computed."""
-    return images.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
 def _make_alike_together(
     plan: Plan, index: Tensor, make: Callable[[View, list[int], Tensor, Tensor], Tensor]
 ) -> tuple[Tensor, ...]:
@@ -259,22 +265,25 @@ def _make_alike_together(
     return tuple(views[number] for number in range(len(plan.views)))
 
 
-def _make_view(
-    view: View,
-    look: _Look,
-    images: Tensor,
-    boxes: Tensor | None,
-    *,
-    size: int,
-    last: Callable[[Tensor], Tensor],
+# A graph without branches suits a GPU, where all pictures go through every change at once and
+# neutral amounts leave some as they are. A CPU would rather change only what is to be changed, and
+# keep a few pictures in its cache until they are done; there, looking at a value costs nothing.
+
+
+def _branches(images: Tensor) -> bool:
+    """Whether values may decide what is computed."""
+    return images.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _make_pictures(
+    view: View, look: _Look, images: Tensor, *, size: int, last: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Make the pictures of a view.
+    """Make P pictures of B images; picture i is made of image i modulo B.
 
     Args:
         view: the recipe.
-        look: of P pictures.
-        images: (B, 3, H, W) uint8; picture i is made of image i modulo B.
-        boxes: (P, 4), or None where the images are crops already.
+        look: of the P pictures.
+        images: (B, 3, H, W) uint8.
         size: S.
         last: what is done in the end.
 
@@ -285,59 +294,63 @@ def _make_view(
     with torch.autocast(images.device.type, enabled=False):  # 8 bits of colour need float32
         if not _branches(images):
             images = images.repeat(count // max(1, len(images)), 1, 1, 1)
-            return last(_change(view, look, _cut(view, look, images, boxes, size=size)))
-        pictures = torch.empty(count, 3, size, size)
-        place = torch.where(look.jittered, look.order[:, 3], _UNJITTERED)
-        for hue_place, rows in _cachefuls(place, most=max(1, _CACHED_PIXELS // size**2)):
-            some = _Look(*(part[rows] for part in look))
-            box = None if boxes is None else boxes[rows]
-            cut = _cut(view, some, images.index_select(0, rows % len(images)), box, size=size)
-            pictures.index_copy_(0, rows, last(_change(view, some, cut, hue_place)))
-        return pictures
+            pictures = _cut(view, look, images, size)
+            if any(view.jitter):
+                pictures = ops.colour_jitter(
+                    pictures, look.factors, look.order, chosen=look.jittered
+                )
+            return last(_finish(view, look, pictures))
+        made = torch.empty(count, 3, size, size)
+        for hue_place, rows in _cachefuls(look, most=max(1, _CACHED_PIXELS // size**2)):
+            some = look.of(rows)
+            pictures = _cut(view, some, images.index_select(0, rows % len(images)), size)
+            if hue_place is not None:
+                pictures = ops.colour_jitter(
+                    pictures, some.factors, some.order, hue_place=hue_place
+                )
+            made.index_copy_(0, rows, last(_finish(view, some, pictures)))
+        return made
 
 
-def _cachefuls(place: Tensor, *, most: int) -> Iterator[tuple[int, Tensor]]:
-    """Yield a place of the hue and rows that have it there, at most so many at a time."""
-    for hue_place in range(_UNJITTERED, 4):
+def _cachefuls(look: _Look, *, most: int) -> Iterator[tuple[int | None, Tensor]]:
+    """Yield rows, at most so many at a time, with one place of the hue, or none, in common."""
+    place = torch.where(look.jittered, look.order[:, 3], -1)
+    for hue_place in range(-1, 4):
         rows = (place == hue_place).nonzero()[:, 0]
         if len(rows):
             for some in rows.tensor_split(math.ceil(len(rows) / most)):
-                yield hue_place, some
+                yield None if hue_place < 0 else hue_place, some
 
 
-def _cut(view: View, look: _Look, images: Tensor, boxes: Tensor | None, *, size: int) -> Tensor:
+def _cut(view: View, look: _Look, images: Tensor, size: int) -> Tensor:
     """Crop, resize and flip."""
-    if boxes is None:
+    if look.box is None:
         return ops.flip(images / 255, look.mirrored)
     return ops.resized_crop(
-        images, boxes, size=size, interpolation=view.interpolation, mirrored=look.mirrored
+        images, look.box, size=size, interpolation=view.interpolation, mirrored=look.mirrored
     )
 
 
-def _change(view: View, look: _Look, images: Tensor, hue_place: int | None = None) -> Tensor:
-    """Do what comes after the flip, leaving out what the view never does."""
-    if hue_place is None and any(view.jitter):
-        images = ops.colour_jitter(images, look.factors, look.order, chosen=look.jittered)
-    elif hue_place is not None and hue_place != _UNJITTERED:
-        images = ops.colour_jitter(images, look.factors, look.order, hue_place=hue_place)
+def _finish(view: View, look: _Look, pictures: Tensor) -> Tensor:
+    """Do what comes after the jitter, leaving out what the view never does."""
     if view.grey:
-        images = ops.greyscale(images, look.grey)
+        pictures = ops.greyscale(pictures, look.grey)
     if view.blur:
-        kernel = max(3, int(view.blur_kernel * images.shape[-1]) // 2 * 2 + 1)  # odd
+        kernel = max(3, int(view.blur_kernel * pictures.shape[-1]) // 2 * 2 + 1)  # odd
         blur = partial(ops.gaussian_blur, kernel=kernel)
-        images = _where(look.sigma > 0, blur, images, look.sigma)
+        pictures = _where(look.sigma > 0, blur, pictures, look.sigma)
     if view.solarise:
-        images = _where(look.threshold <= 1, ops.solarise, images, look.threshold)
-    return images
+        pictures = _where(look.threshold <= 1, ops.solarise, pictures, look.threshold)
+    return pictures
 
 
 def _where(
-    chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor], images: Tensor, amounts: Tensor
+    chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor], pictures: Tensor, amounts: Tensor
 ) -> Tensor:
     """Change the chosen pictures; the amounts of the others are neutral."""
-    if not _branches(images):
-        return change(images, amounts)
+    if not _branches(pictures):
+        return change(pictures, amounts)
     rows = chosen.nonzero()[:, 0]
     if len(rows):
-        images.index_copy_(0, rows, change(images.index_select(0, rows), amounts[rows]))
-    return images
+        pictures.index_copy_(0, rows, change(pictures.index_select(0, rows), amounts[rows]))
+    return pictures
