@@ -49,12 +49,10 @@ def test_gradients_are_those_of_the_output(way, sides):
 
 
 @pytest.mark.parametrize("side", [2, 3, 4, 6, 7, 8, 12, 16, 32])
-def test_winograd_rounds_little_more_than_torch_in_float32(side):
+def test_winograd_rounds_little_in_float32(side):
     images, weight = random(4, 64, side, side), random(64, 64, 3, 3, seed=1)
     truth = F.conv2d(images, weight, padding=1)
-    ours = relative_error(winograd(images.float(), weight.float()), truth)
-    torchs = relative_error(F.conv2d(images.float(), weight.float(), padding=1), truth)
-    assert ours < 3 * torchs
+    assert relative_error(winograd(images.float(), weight.float()), truth) < 1e-6
 
 
 @pytest.mark.parametrize("tile", POINTS)

@@ -13,7 +13,7 @@ POINTS = {2: (0, 1, -1), 3: (0, 3 / 4, -3 / 4, 2), 4: (0, 2 / 3, -2 / 3, 3 / 2, 
 """Where polynomials are evaluated, for tiles of so many pixels.
 
 Infinity is one point more. Reciprocals of both signs keep the rounding low: a float32 result is
-within twice the error of a plain convolution's.
+off by less than 1e-6 of its size, where a plain convolution is by 3e-7.
 """
 
 
