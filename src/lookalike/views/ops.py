@@ -19,6 +19,23 @@ _LOOKED_UP = 2**23  # numbers that a table of crops may hold: 32 MiB
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, rounded as torchvision rounds it
 
 
+def _from_both_sides(rows: Tensor, images: Tensor, columns: Tensor) -> Tensor:
+    """Multiply each colour plane of each picture from the left and, transposed, from the right.
+
+    Args:
+        rows: (B, S, H).
+        images: (B, 3, H, W).
+        columns: (B, T, W).
+
+    Returns:
+        (B, 3, S, T), colour planes apart in memory, which suits what follows.
+    """
+    count, channels, height, width = images.shape
+    lines = images.reshape(count, channels * height, width) @ columns.transpose(1, 2)
+    planes = lines.view(count, channels, height, -1).unbind(1)  # (B, H, T) each
+    return torch.stack([rows @ plane for plane in planes]).transpose(0, 1)
+
+
 def _each(amounts: Tensor) -> Tensor:
     """Stretch (B,) to (B, 1, 1, 1)."""
     return amounts.view(-1, 1, 1, 1)
@@ -138,9 +155,9 @@ def resized_crop(
     Returns:
         (B, 3, S, S) float32 in [0, 1], colour planes apart in memory.
     """
-    count, channels, height, width = images.shape
+    height, width = images.shape[2:]
     if mirrored is None:
-        mirrored = torch.zeros(count, dtype=torch.bool, device=images.device)
+        mirrored = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     rows, columns = _resize_weights(
         boxes[:, :2].T.reshape(-1),  # all tops, then all lefts
         boxes[:, 2:].T.reshape(-1),
@@ -149,11 +166,8 @@ def resized_crop(
         extent=max(height, width),
         interpolation=interpolation,
     ).chunk(2)  # (B, S, N) each
-    rows, columns = rows[:, :, :height], columns[:, :, :width].transpose(1, 2)
-    lines = images.float().mul_(1 / 255).reshape(count, channels * height, width)
-    lines = (lines @ columns).view(count, channels, height, size)
-    planes = [rows @ plane for plane in lines.unbind(1)]  # (B, S, S) each
-    return torch.stack(planes).clamp_(0, 1).transpose(0, 1)
+    pictures = images.float().mul_(1 / 255)
+    return _from_both_sides(rows[:, :, :height], pictures, columns[:, :, :width]).clamp_(0, 1)
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
@@ -302,8 +316,8 @@ def gaussian_blur(images: Tensor, sigma: Tensor, *, kernel: int) -> Tensor:
     taps = torch.exp(-0.5 * (steps / sigma.clamp(min=1e-6)[:, None]).square())  # (B, radius + 1)
     taps = taps / (2 * taps.sum(1, keepdim=True) - 1)  # all but the middle one come twice
     shifts = _reflected_shifts(size, radius, images.device)
-    matrix = torch.einsum("bt,tij->bij", taps, shifts)[:, None]  # (B, 1, S, S)
-    blurred = matrix @ images @ matrix.transpose(2, 3)
+    matrix = (taps @ shifts.flatten(1)).view(-1, size, size)
+    blurred = _from_both_sides(matrix, images, matrix)
     return torch.lerp(images, blurred, _each((sigma > 0).float()))
 
 
