@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,18 @@ def test_a_folder_without_a_run_is_refused(
 ) -> None:
     assert main(["evaluate", str(tmp_path), "--data", str(photos)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_runs_whose_images_have_moved_are_still_scored(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    record = json.loads((copy / "run.json").read_text())
+    record["resolved"]["source"] = str(tmp_path / "gone.npz")
+    (copy / "run.json").write_text(json.dumps(record))
+    assert main(["evaluate", str(copy), "--data", str(photos)]) == 0
+    shown = capsys.readouterr()
+    assert "what it was trained on cannot vote" in shown.err
+    assert "gone.npz" in shown.err
+    assert "kNN top-1" in shown.out

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from lookalike.report import health
 from lookalike.report.health import judge
+from lookalike.training import monitors
 
 HEALTHY = {"step": 9, "spread": 0.9, "rankme": 30.0, "knn_top1": 0.9}
 
@@ -42,3 +44,9 @@ def test_every_number_is_said() -> None:
     assert "0.90" in said
     assert "30.0" in said
     assert "90.0\u00a0%" in said
+
+
+def test_a_report_calls_collapsed_what_stops_a_run():
+    """The report does not import torch, so it holds the two limits a second time."""
+    assert health.COLLAPSED_SPREAD == monitors.COLLAPSED_SPREAD
+    assert health.COLLAPSED_RANK == monitors.COLLAPSED_RANK

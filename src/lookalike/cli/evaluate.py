@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from lookalike.data.sources import ImageSet
 
 LIBRARY = "scorecard:score"
 
@@ -28,11 +32,10 @@ def evaluate(
     from lookalike.gallery import make_gallery
     from lookalike.inference import load_encoder
     from lookalike.scorecard import score
-    from lookalike.training.run_folder import Run
 
     is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
     if is_run:
-        protocol.setdefault("trained_on", Run(run).config["source"])
+        protocol.setdefault("trained_on", _images_of(run))
     encoder = load_encoder(run, trust_code=trust_code)
     with Counter("images") as count:
         card = score(encoder, data, progress=count, **protocol)
@@ -46,3 +49,15 @@ def evaluate(
         )
         make_gallery(encoder, card.queries, path=run / "gallery.npz")
         finish(run / "evaluation.json", run / "gallery.npz", following=f"lookalike report {run}")
+
+
+def _images_of(run: Path) -> ImageSet | None:
+    """Return the images that a run was trained on, or None if they are no longer there."""
+    from lookalike.data.sources import open_source
+    from lookalike.training.run_folder import Run
+
+    try:
+        return open_source(Run(run).config["source"])
+    except (UsageError, DataError) as problem:
+        say(f"what it was trained on cannot vote: {str(problem).splitlines()[0]}")
+        return None

@@ -1,0 +1,80 @@
+"""A claim is run: every arm with every seed, once; scored, judged and written down."""
+
+import json
+
+import pytest
+
+from lookalike.errors import UsageError
+from lookalike.papers import base
+from lookalike.papers.base import reproduce
+from lookalike.papers.claims import Arm, Claim, Comparison
+
+CLAIM = Claim(
+    name="width",
+    says="a wider net beats a narrower one",
+    where="section 1",
+    arms=(
+        Arm(name="wide", settings={"backbone_arguments": {"width": 8}}),
+        Arm(name="narrow", settings={"backbone_arguments": {"width": 2}}),
+        Arm(
+            name="wide, by neighbours",
+            settings={"backbone_arguments": {"width": 8}},
+            measure="knn_top1",
+        ),
+    ),
+    comparisons=(Comparison(better="wide", worse="narrow"),),
+    settings={"backbone": "small_conv", "size": 16, "epochs": 1, "monitor_every": 1},
+)
+
+
+@pytest.fixture
+def claim(monkeypatch):
+    monkeypatch.setattr(base, "claims_of", lambda paper: (CLAIM,))
+
+
+def test_every_arm_is_trained_with_every_seed_and_judged(tmp_path, claim):
+    lines = []
+    (outcome,) = reproduce("mine", seeds=2, out=tmp_path, say=lines.append)
+    assert {name: len(scores) for name, scores in outcome.scores.items()} == {
+        "wide": 2,
+        "narrow": 2,
+        "wide, by neighbours": 2,
+    }
+    assert all(0.05 < score < 1 for scores in outcome.scores.values() for score in scores)
+    assert outcome.scores["wide"] != outcome.scores["wide, by neighbours"]
+    assert outcome.verdict == CLAIM.judge(outcome.scores)
+    assert len(lines) == 6
+    written = json.loads((tmp_path / "mine" / "width.json").read_text())
+    assert written == json.loads(json.dumps(outcome.to_json()))
+    # Arms of equal settings share their runs: 2 widths x 2 seeds.
+    runs = sorted((tmp_path / "mine" / "runs").iterdir())
+    assert len(runs) == 4
+
+    again = {path: path.stat().st_mtime_ns for run in runs for path in run.rglob("*.safetensors")}
+    (second,) = reproduce("mine", seeds=2, out=tmp_path, say=lines.append)
+    assert second.scores == outcome.scores
+    assert all(path.stat().st_mtime_ns == time for path, time in again.items())
+
+
+def test_a_table_names_the_winner_first():
+    outcome = base.Outcome(
+        paper="mine",
+        claim=CLAIM,
+        source="hands",
+        seeds=(0, 1),
+        scores={"narrow": (0.2, 0.4), "wide": (0.5, 0.7)},
+        verdict="reproduced",
+        seconds=1.0,
+    )
+    title, first, second, comparison, verdict = outcome.lines()
+    assert title == "width: a wider net beats a narrower one (section 1)"
+    assert first.split()[:4] == ["wide", "60.0%", "±", "14.1%"]
+    assert second.split()[:4] == ["narrow", "30.0%", "±", "14.1%"]
+    assert comparison.strip() == "wide > narrow: reproduced"
+    assert verdict.strip() == "reproduced"
+
+
+@pytest.mark.parametrize("wrong", [{"claim": "widht"}, {"seeds": 0}])
+def test_nonsense_is_refused(tmp_path, claim, wrong):
+    with pytest.raises(UsageError, match=r"Did you mean width|at least 1"):
+        reproduce("mine", out=tmp_path, **wrong)
