@@ -51,12 +51,12 @@ $(UV):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(VENV)/installed: requirements.lock pyproject.toml | $(UV)
-	$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
 	$(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
-	$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
 lock: | $(UV)

@@ -81,7 +81,7 @@ def _loss_is_a_finite_scalar(method: Method, classes: int) -> None:
     step = method(_batch(method, classes))
     assert isinstance(step, Step), f"forward must return a Step, got {type(step).__name__}"
     assert step.loss.shape == (), f"the loss must be a scalar, got shape {tuple(step.loss.shape)}"
-    assert bool(step.loss.isfinite()), f"the loss must be finite, got {float(step.loss)}"
+    assert bool(step.loss.isfinite()), f"the loss must be finite, got {step.loss.item()}"
     for name, value in step.logs.items():
         assert not value.requires_grad, f"the log {name!r} must be detached"
     for value in step.carry:
@@ -136,7 +136,7 @@ def _bfloat16_stays_close(method: Method, classes: int) -> None:
         half = method(batch).loss
     assert half.dtype == torch.float32, f"under autocast the loss must be float32, got {half.dtype}"
     close = torch.isclose(full, half, rtol=0.05, atol=0.05)
-    assert bool(close), f"bfloat16 changes the loss from {float(full)} to {float(half)}"
+    assert bool(close), f"bfloat16 changes the loss from {full.item()} to {half.item()}"
 
 
 def _trained(method: Method) -> list[nn.Parameter]:

@@ -34,7 +34,12 @@ class SimCLR(Method):
     small_views = SIMCLR_SMALL
     recipe = Recipe("lars", lr=0.3, scaling="linear", warmup_epochs=10, weight_decay=1e-6)
     small_recipe = Recipe(
-        "sgd", lr=0.12, weight_decay=5e-4, warmup_epochs=1, method_arguments={"temperature": 0.2}
+        "sgd",
+        lr=0.02,
+        scaling="square_root",
+        weight_decay=5e-4,
+        warmup_epochs=1,
+        method_arguments={"temperature": 0.5},
     )
 
     def __init__(

@@ -1,0 +1,122 @@
+"""Batches are a function of (seed, epoch, number) alone: not of workers, processes or the past."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lookalike.data.quarantine import Quarantine
+from lookalike.data.resident import load_resident
+from lookalike.data.sources import open_source
+from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
+from lookalike.training.distributed import World
+from lookalike.views.plans import MOCO_V2
+
+IMAGES, BATCH, SIZE = 14, 6, 12
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for number in range(IMAGES):
+        pixels = generator.integers(0, 256, (20 + number, 24, 3), dtype=np.uint8)
+        (folder / "ab"[number % 2]).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / "ab"[number % 2] / f"{number:02d}.png")
+    return folder
+
+
+def viewing(world=None, seed=3):
+    return Viewing(
+        plan=MOCO_V2,
+        size=SIZE,
+        batch_size=BATCH,
+        seed=seed,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.2, 0.2, 0.2),
+        world=world or World(0, 1, CPU),
+    )
+
+
+def resident(photos, settings):
+    images = open_source(photos)
+    return ResidentBatches(load_resident(images), images.labels, settings)
+
+
+def streamed(photos, settings, tmp_path, workers=0, max_unreadable=0.0):
+    images = open_source(photos)
+    return StreamedBatches(
+        images,
+        settings,
+        workers=workers,
+        max_pixels=10_000,
+        quarantine=Quarantine(len(images), images.ignored),
+        listing=tmp_path / "unreadable.csv",
+        max_unreadable=max_unreadable,
+    )
+
+
+def assert_same(ones, others):
+    ones, others = list(ones), list(others)
+    assert len(ones) == len(others) > 0
+    for one, other in zip(ones, others, strict=True):
+        for view, same in zip(one.views, other.views, strict=True):
+            assert view.equal(same)
+        assert one.labels.equal(other.labels)
+        assert one.index.equal(other.index)
+
+
+def test_resident_batches_are_those_of_their_number(photos):
+    batches = resident(photos, viewing())
+    first, second = batches.epoch(1, start=0, stop=2)
+    assert_same([second], batches.epoch(1, start=1, stop=2))
+    assert_same([first], batches.epoch(1, start=0, stop=1))
+    assert not first.views[0].equal(first.views[1])
+    (other_epoch,) = batches.epoch(2, start=0, stop=1)
+    assert not first.index.equal(other_epoch.index)
+    assert len(set(torch.cat([first.index, second.index]).tolist())) == 2 * BATCH
+
+
+def test_labels_and_index_belong_to_the_images_shown(photos):
+    """With views that change nothing but the size, pixels tell which image it is."""
+    images = open_source(photos)
+    for batch in resident(photos, viewing()).epoch(0, start=0, stop=2):
+        assert batch.labels.tolist() == images.labels[batch.index.numpy()].tolist()
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_streams_are_the_same_with_any_number_of_workers(photos, tmp_path, workers):
+    alone = streamed(photos, viewing(), tmp_path).epoch(0, start=0, stop=2)
+    helped = streamed(photos, viewing(), tmp_path, workers=workers).epoch(0, start=0, stop=2)
+    assert_same(alone, helped)
+
+
+@pytest.mark.parametrize("kind", ["resident", "streamed"])
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_parts_of_several_processes_are_the_batch_of_one(photos, tmp_path, kind, size):
+    def batches(settings):
+        if kind == "resident":
+            return resident(photos, settings).epoch(0, start=0, stop=2)
+        return streamed(photos, settings, tmp_path).epoch(0, start=0, stop=2)
+
+    parts = zip(*(batches(viewing(World(rank, size, CPU))) for rank in range(size)), strict=True)
+    for whole, shares in zip(batches(viewing()), parts, strict=True):
+        assert whole.index.equal(torch.cat([share.index for share in shares]))
+        for number, view in enumerate(whole.views):
+            together = torch.cat([share.views[number] for share in shares])
+            torch.testing.assert_close(together, view, rtol=0, atol=1e-6)
+
+
+def test_a_file_that_breaks_in_training_is_listed_and_replaced(photos, tmp_path):
+    batches = streamed(photos, viewing(), tmp_path, max_unreadable=0.2)
+    broken = sorted(photos.rglob("*.png"))[4]
+    content = broken.read_bytes()
+    broken.write_bytes(content[:40])
+    try:
+        made = list(batches.epoch(0, start=0, stop=2))
+    finally:
+        broken.write_bytes(content)
+    assert [len(batch.index) for batch in made] == [BATCH, BATCH]
+    if 4 in torch.cat([batch.index for batch in made]):
+        assert broken.name in (tmp_path / "unreadable.csv").read_text()

@@ -1,0 +1,100 @@
+"""What is left open is chosen for the images and the machine, each choice with its reason."""
+
+import inspect
+
+import pytest
+import torch
+
+from lookalike.errors import DataError, UsageError
+from lookalike.methods.simclr import SimCLR
+from lookalike.training.defaults import Facts, resolve
+from lookalike.training.job import train
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+HANDS = Facts(count=1546, side=64, resident=True)
+PHOTOS = Facts(count=100_000, side=375, resident=False)
+CIFAR = Facts(count=50_000, side=32, resident=True)
+
+
+def resolved(facts=HANDS, device=CPU, **given):
+    parameters = inspect.signature(train).parameters.values()
+    asked = {each.name: each.default for each in parameters} | {"method": "simclr"} | given
+    return resolve(asked, SimCLR, facts, device)
+
+
+@pytest.mark.parametrize("device", [CPU, GPU], ids=str)
+@pytest.mark.parametrize("facts", [HANDS, PHOTOS, CIFAR, Facts(2, 8, resident=True)], ids=str)
+def test_every_choice_has_its_reason(facts, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    settings = resolved(facts, device)
+    assert all(choice.reason for choice in settings.choices)
+    assert settings.batch_size <= facts.count
+    assert settings.size <= max(facts.side, 16)
+    names = {choice.name for choice in settings.choices}
+    assert names >= {"size", "views", "batch_size", "epochs", "backbone", "optim", "optim.lr"}
+
+
+def test_what_is_given_is_no_choice():
+    given = {
+        "size": 40,
+        "views": "byol",
+        "batch_size": 64,
+        "epochs": 7,
+        "backbone": "small_conv",
+        "optim": "adamw",
+        "optim_arguments": {"lr": 0.3, "weight_decay": 0.1},
+        "method_arguments": {"temperature": 0.7},
+        "views_arguments": {"area": (0.5, 1.0)},
+        "warmup_epochs": 2.0,
+        "precision": "float32",
+        "workers": 1,
+        "monitor_every": 3,
+    }
+    settings = resolved(**given)
+    assert settings.choices == ()
+    assert settings.plan.name.startswith("byol")
+    assert {view.area for view in settings.plan.views} == {(0.5, 1.0)}
+    assert settings.optim_arguments == {"lr": 0.3, "weight_decay": 0.1}
+    assert settings.method_arguments == {"temperature": 0.7}
+    assert settings.backbone_arguments == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({"lr_scaling": "linear", "base_lr": 0.3, "batch_size": 512}, 0.6),
+        ({"lr_scaling": "square_root", "base_lr": 0.1, "batch_size": 256}, 1.6),
+        ({"lr_scaling": "none", "base_lr": 0.3, "batch_size": 512}, 0.3),
+    ],
+)
+def test_the_learning_rate_scales_with_the_batch(given, rate):
+    assert resolved(**given).optim_arguments["lr"] == pytest.approx(rate)
+
+
+def test_a_gpu_has_the_papers_views_and_a_larger_network(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    settings = resolved(CIFAR, GPU)
+    assert settings.backbone_arguments == {"stem": "cifar"}
+    assert settings.epochs == 200
+    assert {view.area for view in settings.plan.views} == {(0.08, 1.0)}
+    large = resolved(PHOTOS, GPU)
+    assert (large.size, large.backbone, large.optim) == (224, "resnet50", "lars")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"batch_size": 2000}, "more than the 1546 images"),
+        ({"views": "simclr_smal"}, "Did you mean simclr_small"),
+        ({"views_arguments": {"area": (0.0, 2.0)}}, "area"),
+    ],
+)
+def test_nonsense_is_refused(given, told):
+    with pytest.raises(UsageError, match=told):
+        resolved(**given)
+
+
+def test_one_image_is_too_few():
+    with pytest.raises(DataError, match="1 image is too few"):
+        resolved(Facts(1, 64, resident=True))
