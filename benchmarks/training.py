@@ -62,19 +62,20 @@ class Setting(NamedTuple):
     width: int
     stem: str
     size: int
+    batch_size: int
     warmup: int
     steps: int
 
 
 SETTINGS = {
-    "cifar": Setting("CIFAR ResNet-18, views of 32 px", 64, "cifar", 32, warmup=2, steps=4),
-    "small": Setting("16-wide ResNet-18, views of 48 px", 16, "strided", 48, warmup=10, steps=40),
+    "cifar": Setting("CIFAR ResNet-18", 64, "cifar", 32, batch_size=128, warmup=2, steps=4),
+    "small": Setting("the demo's network", 16, "strided", 32, batch_size=64, warmup=20, steps=80),
 }
 
 Step = Callable[[Sequence[Tensor]], None]
 
 
-def measure(way: str, setting: Setting, data: str, batch_size: int, precision: str) -> float:
+def measure(way: str, setting: Setting, data: str, precision: str) -> float:
     """Return the images a second of one way of training."""
     warnings.simplefilter("ignore")  # torchvision's, of what lightly uses
     torch.manual_seed(0)
@@ -92,12 +93,12 @@ def measure(way: str, setting: Setting, data: str, batch_size: int, precision: s
     step = our_step(network, precision) if "method" in ours else lightlys_step(network)
     began = 0.0
     count = setting.warmup + setting.steps
-    batches = make_batches(images, setting, batch_size, count)
+    batches = make_batches(images, setting, count)
     for number, views in enumerate(itertools.islice(batches, count)):
         if number == setting.warmup:
             began = time.perf_counter()
         step([view.contiguous(memory_format=layout) for view in views])
-    return setting.steps * batch_size / (time.perf_counter() - began)
+    return setting.steps * setting.batch_size / (time.perf_counter() - began)
 
 
 def load(data: str) -> Resident:
@@ -113,9 +114,7 @@ def take_torchs_convolutions(network: ResNet) -> None:
                 setattr(parent, name, nn.Conv2d(*sizes, padding=child.padding, bias=False))
 
 
-def lightlys_batches(
-    images: Resident, setting: Setting, batch_size: int, count: int
-) -> Iterator[Sequence[Tensor]]:
+def lightlys_batches(images: Resident, setting: Setting, count: int) -> Iterator[Sequence[Tensor]]:
     from lightly.transforms import SimCLRTransform
 
     pictures = [
@@ -124,8 +123,10 @@ def lightlys_batches(
     ]
     transform = SimCLRTransform(input_size=setting.size, gaussian_blur=0.0)
     loader = torch.utils.data.DataLoader(
-        Pictures(pictures, transform, length=batch_size * count),  # one epoch: workers start once
-        batch_size=batch_size,
+        Pictures(
+            pictures, transform, length=setting.batch_size * count
+        ),  # one epoch: workers start once
+        batch_size=setting.batch_size,
         shuffle=True,
         drop_last=True,
         num_workers=2,
@@ -173,13 +174,11 @@ def lightlys_step(network: ResNet) -> Step:
     return step
 
 
-def our_batches(
-    images: Resident, setting: Setting, batch_size: int, count: int
-) -> Iterator[Sequence[Tensor]]:
+def our_batches(images: Resident, setting: Setting, count: int) -> Iterator[Sequence[Tensor]]:
     viewing = Viewing(
         plan=SIMCLR_SMALL,
         size=setting.size,
-        batch_size=batch_size,
+        batch_size=setting.batch_size,
         seed=0,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
@@ -188,7 +187,7 @@ def our_batches(
     labels = np.full(len(images.pixels), -1)
     batches = ResidentBatches(images, labels, viewing)
     for epoch in range(count):
-        for batch in batches.epoch(epoch, start=0, stop=batches.count // batch_size):
+        for batch in batches.epoch(epoch, start=0, stop=batches.count // setting.batch_size):
             yield batch.views
 
 
@@ -238,7 +237,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="hands", help="any source of images")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3, help="times that each side takes its turn")
     parser.add_argument("--parts", action="store_true", help="measure the ways between, too")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], help="of ours")
@@ -247,17 +245,19 @@ def main() -> None:
     precision = given.precision or ("bfloat16" if amx else "float32")
     print(f"{processor()}; torch {torch.__version__}, lightly {version('lightly')}")
     print(
-        f"{given.data}, batches of {given.batch_size}, {torch.get_num_threads()} threads, "
+        f"{given.data}, {torch.get_num_threads()} threads, "
         f"ours in {precision}; medians of {given.rounds} rounds\n"
     )
     ways = list(WAYS) if given.parts else ["lightly", "lookalike"]
     for setting in (SETTINGS[name] for name in given.settings):
-        print(f"{setting.title}:\n", flush=True)
+        print(
+            f"{setting.title}: {setting.width} channels, {setting.stem} stem, views of "
+            f"{setting.size} px, batches of {setting.batch_size}:\n",
+            flush=True,
+        )
         speeds: dict[str, list[float]] = {way: [] for way in ways}
         for way in ways * given.rounds:
-            speeds[way].append(
-                alone(measure, way, setting, given.data, given.batch_size, precision)
-            )
+            speeds[way].append(alone(measure, way, setting, given.data, precision))
         report(setting, ways, speeds)
 
 
