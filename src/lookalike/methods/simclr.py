@@ -35,7 +35,7 @@ class SimCLR(Method):
     recipe = Recipe("lars", lr=0.3, scaling="linear", warmup_epochs=10, weight_decay=1e-6)
     small_recipe = Recipe(
         "sgd",
-        lr=0.02,
+        lr=0.03,
         scaling="square_root",
         weight_decay=5e-4,
         warmup_epochs=1,
