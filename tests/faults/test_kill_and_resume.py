@@ -93,7 +93,7 @@ def saved(out):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "processes"), [(0, 1), (2, 1)])
+@pytest.mark.parametrize(("workers", "processes"), [(0, 1), (2, 1), (0, 2), (2, 2)])
 def test_killed_at_random_moments_it_ends_as_if_never_killed(tmp_path, photos, workers, processes):
     settings = {"workers": workers, "processes": processes}
     finish(start(photos, tmp_path / "whole", **settings))
