@@ -67,7 +67,7 @@ def test_the_scorecard_has_the_names_that_scripts_rely_on(run):
 def test_the_method_comes_back_as_it_was(run):
     method = load_method(run.path)
     assert type(method).__name__ == "SimCLR"
-    assert method.temperature == 0.2
+    assert method.temperature == 0.5
     assert method.projector[0].weight.isfinite().all()
 
 
