@@ -77,10 +77,10 @@ def row_logsumexp(
         ValueError: shapes do not match; labels are missing.
     """
     symmetric = columns is None and column_labels is None and abs(scale) * bound <= EXP_SAFE
-    rows, *others = _prepare(rows, columns, row_labels, column_labels, among)
-    if symmetric:
-        others[0] = None
-    result: Tensor = torch.ops.lookalike.row_logsumexp(rows, *others, among, exclude_self, scale)
+    rows, others, *labels = _prepare(rows, columns, row_labels, column_labels, among)
+    result: Tensor = torch.ops.lookalike.row_logsumexp(
+        rows, None if symmetric else others, *labels, among, exclude_self, scale
+    )
     return result
 
 
