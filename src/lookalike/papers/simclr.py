@@ -21,7 +21,8 @@ SMALL = {
     "optim_arguments": {"weight_decay": 1e-3},
     "monitor_every": 1000,
 }
-"""What every arm shares unless it says otherwise: three quarters of a minute of two cores.
+"""What every arm shares unless it says otherwise: about a minute of two cores. An arm that changes
+nothing is trained once for all claims: SimCLR as it is, with a nonlinear head and NT-Xent at 0.5.
 
 Crop, learning rate, weight decay and temperature were chosen on other people's hands than those
 that a claim is measured on: a quarter of the training photos, by photo number.
@@ -70,14 +71,10 @@ CLAIMS = (
         "head beats what comes after it",
         where="section 4.2, figure 8 and table 3",
         arms=(
-            Arm(name="nonlinear head", settings={"method_arguments": {"layers": 2}}),
+            Arm(name="nonlinear head"),
             Arm(name="linear head", settings={"method_arguments": {"layers": 1}}),
             Arm(name="no head", settings={"method_arguments": {"layers": 0}}),
-            Arm(
-                name="nonlinear head, after it",
-                settings={"method_arguments": {"layers": 2}},
-                measure="head_linear_top1",
-            ),
+            Arm(name="nonlinear head, after it", measure="head_linear_top1"),
         ),
         comparisons=(
             Comparison(better="nonlinear head", worse="linear head"),
@@ -105,7 +102,7 @@ CLAIMS = (
         says="NT-Xent beats the margin and the logistic loss",
         where="section 5.2, table 4",
         arms=(
-            Arm(name="NT-Xent", settings={"method_arguments": {"objective": "nt_xent"}}),
+            Arm(name="NT-Xent"),
             Arm(name="NT-Logistic", settings={"method_arguments": {"objective": "nt_logistic"}}),
             Arm(name="margin", settings={"method_arguments": {"objective": "margin"}}),
         ),
@@ -121,10 +118,8 @@ CLAIMS = (
         says="normalised embeddings with a fitting temperature beat raw dot products",
         where="section 5.2, table 5",
         arms=(
-            *(
-                Arm(name=f"cosine, T {t:g}", settings={"method_arguments": {"temperature": t}})
-                for t in (0.05, 0.5)
-            ),
+            Arm(name="cosine, T 0.5"),
+            Arm(name="cosine, T 0.05", settings={"method_arguments": {"temperature": 0.05}}),
             *(
                 Arm(
                     name=f"dot product, T {t:g}",
@@ -137,6 +132,6 @@ CLAIMS = (
             Comparison(better="cosine, T 0.5", worse="dot product, T 10"),
             Comparison(better="cosine, T 0.5", worse="dot product, T 100"),
         ),
-        settings={**SMALL, "epochs": 20},
+        settings=SMALL,
     ),
 )
