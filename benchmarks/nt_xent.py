@@ -11,8 +11,6 @@ is larger. Where lightly would need too much memory ours runs alone.
 
 import argparse
 import math
-import os
-import platform
 import re
 import statistics
 import time
@@ -24,6 +22,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from machine import processor
 from torch import Tensor
 
 from lookalike.losses.nt_xent import nt_xent_loss
@@ -100,12 +99,6 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return what a function returns in a fresh process."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores"
 
 
 def main() -> None:

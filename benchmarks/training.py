@@ -12,9 +12,6 @@ two, each of which takes one thing more from us: what it adds is its ratio to th
 
 import argparse
 import itertools
-import os
-import platform
-import re
 import statistics
 import time
 import warnings
@@ -22,11 +19,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from machine import processor
 from PIL import Image
 from torch import Tensor, nn
 
@@ -225,12 +222,6 @@ def report(setting: Setting, ways: list[str], speeds: dict[str, list[float]]) ->
             f"| {middles[number] / middles[0]:.2f} |"
         )
     print(flush=True)
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores"
 
 
 def main() -> None:

@@ -10,18 +10,15 @@ the process, as it does in training, for both sides.
 """
 
 import argparse
-import os
-import platform
-import re
 import statistics
 import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
+from machine import processor
 from PIL import Image
 from torch import Tensor
 
@@ -76,12 +73,6 @@ def measure(sides: tuple[Side, ...], rounds: int) -> list[list[float]]:
 
 def spread(numbers: list[float]) -> str:
     return f"{statistics.median(numbers):.1f} ({min(numbers):.1f} to {max(numbers):.1f})"
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    models = re.findall(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores"
 
 
 def main() -> None:

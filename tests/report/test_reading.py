@@ -42,8 +42,12 @@ def test_a_damaged_last_line_costs_that_line_only(minimal_run: Path) -> None:
 )
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00 no", b"[1, 2]", b'{"a": 1}'])
 def test_a_damaged_file_never_stops_the_reading(full_run: Path, name: str, content: bytes) -> None:
+    whole = read_run(full_run)
     (full_run / name).write_bytes(content)
-    read_run(full_run)
+    record = read_run(full_run)
+    assert record.run == whole.run
+    assert record.log == whole.log
+    assert set(record.damaged) <= {name}
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,9 @@ def test_a_step_of_rate_1_is_the_trust_coefficient_times_the_weights_length() ->
 def test_never_asks_the_device_for_a_value() -> None:
     parameter = nn.Parameter(torch.empty(3, 2, device="meta"))  # there is no value to be had
     parameter.grad = torch.empty_like(parameter)
-    LARS([parameter], lr=1.0, weight_decay=0.1).step()
+    optimizer = LARS([parameter], lr=1.0, weight_decay=0.1)
+    optimizer.step()  # would raise on reading one
+    assert optimizer.state[parameter]["momentum_buffer"].is_meta
 
 
 def test_tensors_without_gradient_stay() -> None:
