@@ -98,3 +98,24 @@ def test_nonsense_is_refused(given, told):
 def test_one_image_is_too_few():
     with pytest.raises(DataError, match="1 image is too few"):
         resolved(Facts(1, 64, resident=True))
+
+
+class Bank(SimCLR):
+    """Stands for methods that hold something for each image, on a backbone of their own."""
+
+    default_backbone = "small_conv"
+
+    @classmethod
+    def fit(cls, images):
+        return {"out_dim": (images // 2, f"half of {images} images")}
+
+
+def test_a_method_may_say_what_fits_the_data_and_its_backbone():
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    settings = resolve(asked | {"method": "simclr"}, Bank, HANDS, CPU)
+    assert settings.method_arguments["out_dim"] == 773
+    assert settings.backbone == "small_conv"
+    reasons = {choice.name: choice.reason for choice in settings.choices}
+    assert reasons["method.out_dim"] == "half of 1546 images"
+    given = {"method": "simclr", "method_arguments": {"out_dim": 5}}
+    assert resolve(asked | given, Bank, HANDS, CPU).method_arguments["out_dim"] == 5

@@ -155,6 +155,7 @@ def test_too_many_unreadable_images_stop_the_run(tmp_path):
         ({"batch_size": 33}, "--batch-size 33 is more than the 32 images"),
         ({"batch_size": 1}, "--batch-size must be at least 2"),
         ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"limit": 1}, "--limit must be at least 2"),
         ({"size": 4}, "--size must be at least 8"),
         ({"views": "simclrr"}, "is no plan"),
         ({"method": "simclrr"}, "simclr"),
@@ -174,3 +175,13 @@ def test_the_record_is_json(run):
     assert record["resolved"]["images"] == 32
     assert record["resolved"]["views"]["name"] == "simclr_small"
     assert Run(run.path).config == record["resolved"]
+
+
+def test_a_limit_draws_images_with_the_seed(photos, tmp_path):
+    """As many as asked for, the same for the same seed, others for another."""
+    digests = []
+    for number, seed in enumerate((0, 0, 1)):
+        run = train(photos, out=tmp_path / str(number), limit=16, evaluate=False, seed=seed, **TINY)
+        assert run.config["images"] == 16
+        digests.append(run.config["images_sha256"])
+    assert digests[0] == digests[1] != digests[2]

@@ -59,7 +59,7 @@ def _section(section: Section) -> Iterator[str]:
         shown = flag(name)
         if option.default is True:  # what is said is the one thing left to say
             shown = shown.replace("--", "--[no-]", 1)
-        text = _explanation(option, default=section.settled)
+        text = _explanation(option, default=section.settled, grouped=bool(section.group))
         yield from entry(f"{shown} {_metavar(option)}".rstrip(), text)
     if section.endless:
         yield from entry(f"--{section.group}.NAME VALUE", "any other argument that it takes")
@@ -79,11 +79,11 @@ def _metavar(option: Option) -> str:
     return one if option.many is None else ",".join([one] * option.many) or f"{one},..."
 
 
-def _explanation(option: Option, *, default: bool = True) -> str:
+def _explanation(option: Option, *, default: bool = True, grouped: bool = False) -> str:
     """Return an option's help with its default, where that says something."""
     text = option.help.removesuffix(".")
     if option.default is REQUIRED:
-        return f"{text} (required)"
+        return f"{text} (as the data has it)" if grouped else f"{text} (required)"
     if not default or option.default is None or isinstance(option.default, bool):
         return text
     value = option.default

@@ -108,8 +108,9 @@ def _literal(text: str) -> Any:
 
 
 def _require_options(command: Command, given: Mapping[str, Any]) -> None:
+    """Refuse a missing option; but what a method needs the data may tell."""
     for name, option in command.options.items():
-        if option.default is REQUIRED and name not in given:
+        if option.default is REQUIRED and "." not in name and name not in given:
             raise UsageError(f"{flag(name)} is missing: {option.help}  {command.more}")
 
 

@@ -99,12 +99,24 @@ class Method(nn.Module, ABC):
     constant_rate: ClassVar[tuple[str, ...]] = ()
     """Names of submodules whose learning rate stays at its peak."""
 
+    default_backbone: ClassVar[str | None] = None
+    """Name of the backbone that the method is about; none: any will do."""
+
     needs_labels: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
+
+    @classmethod
+    def fit(cls, images: int) -> Mapping[str, tuple[object, str]]:
+        """Return the arguments that only the data can tell, each with its reason.
+
+        Args:
+            images: how many there are to train on; `Batch.index` counts them from 0.
+        """
+        return {}
 
     @abstractmethod
     def forward(self, batch: Batch) -> Step:

@@ -171,7 +171,8 @@ class StreamedBatches:
                 mean=viewing.mean,
                 std=viewing.std,
             )
-            yield viewing.batch(views, self._labels[made.shown].to(device), index)
+            shown = made.shown
+            yield viewing.batch(views, self._labels[shown].to(device), shown.to(device))
 
 
 class Boxes(NamedTuple):

@@ -14,7 +14,7 @@ from lookalike.data.order import epoch_order
 from lookalike.data.quarantine import Quarantine, survey
 from lookalike.data.resident import Resident, load_resident, load_squares, resident_bytes
 from lookalike.data.sources import ImageSet, open_source
-from lookalike.errors import DataError
+from lookalike.errors import DataError, UsageError
 from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
 from lookalike.training.defaults import Facts
 from lookalike.training.progress import Progress
@@ -122,6 +122,8 @@ def collect(
     source: str | Path,
     *,
     download: bool,
+    limit: int | None,
+    seed: int,
     resident_bytes_allowed: int,
     max_pixels: int,
     max_unreadable: float,
@@ -137,6 +139,10 @@ def collect(
         DataError: no image can be read, or too many cannot.
     """
     images = open_source(source, download=download)
+    if limit is not None:
+        if limit < 2:
+            raise UsageError(f"--limit must be at least 2, got {limit}")
+        images = images.select(np.sort(epoch_order(len(images), seed=seed, epoch=0)[:limit]))
     quarantine = Quarantine(len(images), images.ignored)
     look = _shown(progress, "reading")
     needed = resident_bytes(images, limit=resident_bytes_allowed, max_pixels=max_pixels)

@@ -145,12 +145,12 @@ def resolve(
             views_arguments["area"] = CPU_AREA
     batch_size = fill.fill("batch_size", asked["batch_size"], _batch_size(facts, size, device))
     epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, device))
-    network, arguments, network_why = _backbone(size, device)
+    network, arguments, network_why = _backbone(method, size, device)
     if asked["backbone"] is not None:
         network, arguments = asked["backbone"], {}
     else:
-        shown = f"{network} {' '.join(f'{name}={value}' for name, value in arguments.items())}"
-        fill.choices.append(Choice("backbone", shown, network_why))
+        shown = [network, *(f"{name}={value}" for name, value in arguments.items())]
+        fill.choices.append(Choice("backbone", " ".join(shown), network_why))
     optim = fill.fill("optim", asked["optim"], (recipe.optim, why))
     mine = optim == recipe.optim
     scaling = asked["lr_scaling"] or recipe.scaling
@@ -165,13 +165,16 @@ def resolve(
             reason = "no GPU: a short run learns more with a strong one"
             fill.choices.append(Choice("optim.weight_decay", CPU_WEIGHT_DECAY, reason))
             decay["weight_decay"] = CPU_WEIGHT_DECAY
-    for name, value in recipe.method_arguments.items():
-        if name not in (asked["method_arguments"] or {}):
-            fill.choices.append(Choice(f"method.{name}", value, why))
+    chosen = {name: (value, why) for name, value in recipe.method_arguments.items()}
+    chosen |= method.fit(facts.count)
+    method_arguments = dict(asked["method_arguments"] or {})
+    for name, choice in chosen.items():
+        if name not in method_arguments:
+            method_arguments[name] = fill.fill(f"method.{name}", None, choice)
     precision = None if asked["precision"] == "auto" else asked["precision"]
     return Resolved(
         method=asked["method"],
-        method_arguments={**recipe.method_arguments, **(asked["method_arguments"] or {})},
+        method_arguments=method_arguments,
         backbone=network,
         backbone_arguments={**arguments, **(asked["backbone_arguments"] or {})},
         plan=_changed(plan, views_arguments),
@@ -274,7 +277,11 @@ def _epochs(facts: Facts, device: torch.device) -> tuple[int, str]:
     return (200, "small images") if facts.side <= SMALL_SIDE else (100, "as papers compare")
 
 
-def _backbone(size: int, device: torch.device) -> tuple[str, dict[str, Any], str]:
+def _backbone(
+    method: type[Method], size: int, device: torch.device
+) -> tuple[str, dict[str, Any], str]:
+    if method.default_backbone is not None:
+        return method.default_backbone, {}, "the method's own"
     if device.type == "cpu":
         reason = "no GPU: narrow, and halves at once, so it learns in minutes"
         return "resnet18", {"width": 16, "stem": "strided"}, reason

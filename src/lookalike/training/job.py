@@ -58,6 +58,7 @@ def train(
     lr_scaling: Literal["linear", "square_root", "none"] | None = None,
     warmup_epochs: float | None = None,
     accumulate: int = 1,
+    limit: int | None = None,
     workers: int | None = None,
     resident_mb: int = 1024,
     device: str = "auto",
@@ -96,6 +97,7 @@ def train(
         lr_scaling: linear is base * B / 256, square_root is base * sqrt(B); none: the method's.
         warmup_epochs: epochs in which the learning rate rises; none: the method's.
         accumulate: parts in which a batch is projected, to save memory; the loss stays exact.
+        limit: train on so many of the images, drawn with the seed; none: on all.
         workers: processes that decode large images; none: one a core.
         resident_mb: megabytes of decoded images to keep in memory at most.
         device: auto, cpu, cuda or cuda:1.
@@ -145,6 +147,8 @@ def train(
             images = collect(
                 source,
                 download=download,
+                limit=limit,
+                seed=seed,
                 resident_bytes_allowed=resident_mb * 2**20,
                 max_pixels=max_pixels,
                 max_unreadable=max_unreadable,
