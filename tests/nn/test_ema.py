@@ -1,5 +1,6 @@
 """A slow copy follows its closed form, keeps its own averages and asks for no gradient."""
 
+import itertools
 import math
 
 import pytest
@@ -53,7 +54,7 @@ def test_the_decay_rises_from_first_to_one():
     decays = [cosine_decay(0.996, step / 100) for step in range(101)]
     assert decays[0] == pytest.approx(0.996)
     assert decays[-1] == 1
-    assert all(low < high for low, high in zip(decays, decays[1:], strict=False))
+    assert all(low < high for low, high in itertools.pairwise(decays))
 
 
 def test_what_is_left_of_the_start_is_about_what_the_sheet_says():
