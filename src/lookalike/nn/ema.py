@@ -8,7 +8,7 @@ import copy
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lookalike import _check
 
@@ -37,8 +37,8 @@ def ema_update(target: nn.Sequential, *sources: nn.Module, decay: float) -> None
         ValueError: decay is out of its range.
     """
     _check.fraction(decay=decay)
-    slow = list(target.parameters())
-    fast = [parameter for source in sources for parameter in source.parameters()]
+    slow: list[Tensor] = list(target.parameters())
+    fast: list[Tensor] = [parameter for source in sources for parameter in source.parameters()]
     torch._foreach_lerp_(slow, fast, 1 - decay)
 
 
