@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.losses.alignment import alignment_loss
+from lookalike.losses.uniformity import uniformity_loss
 
 
+@torch.no_grad()
 def alignment(first: Tensor, second: Tensor, *, power: float = 2.0) -> float:
     """Return the mean distance between two views of an image, to a power; equation 4.1.
 
@@ -25,13 +25,10 @@ def alignment(first: Tensor, second: Tensor, *, power: float = 2.0) -> float:
     Raises:
         ValueError: shapes differ, are not matrices or hold no row; power <= 0.
     """
-    _check.same_matrix(first=first, second=second)
-    _check.at_least(1, rows=len(first))
-    _check.positive(power=power)
-    difference = unit_rows(first) - unit_rows(second)
-    return float(difference.norm(dim=1).pow(power).mean())
+    return float(alignment_loss(first, second, power=power))
 
 
+@torch.no_grad()
 def uniformity(vectors: Tensor, *, t: float = 2.0, limit: int = 10_000, seed: int = 0) -> float:
     """Return the log of the mean Gaussian potential between two different images.
 
@@ -48,13 +45,8 @@ def uniformity(vectors: Tensor, *, t: float = 2.0, limit: int = 10_000, seed: in
         ValueError: vectors are no matrix of at least two rows; t <= 0; limit < 2.
     """
     _check.matrix(vectors=vectors)
-    _check.at_least(2, rows=len(vectors), limit=limit)
-    _check.positive(t=t)
+    _check.at_least(2, limit=limit)
     if len(vectors) > limit:
         drawn = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(seed))
         vectors = vectors[drawn[:limit].to(vectors.device)]
-    unit = unit_rows(vectors)
-    # distance ** 2 = 2 - 2 cosine, so the potential is exp(2 t cosine) / exp(2 t)
-    potentials = row_logsumexp(unit, scale=2 * t, exclude_self=True, bound=1.0)  # (N,)
-    pairs = len(unit) * (len(unit) - 1)
-    return float(potentials.double().logsumexp(0)) - math.log(pairs) - 2 * t
+    return float(uniformity_loss(vectors, t=t))
