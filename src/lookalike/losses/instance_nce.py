@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,8 +36,9 @@ def instance_nce_loss(
     _check.at_least(1, images=images)
     # h is the sigmoid of log P - log(m / n).
     offset = normaliser.detach().log() + math.log(noise.shape[1] / images)
-    own = F.logsigmoid(positive.float() / temperature - offset)
-    others = F.logsigmoid(offset - noise.float() / temperature).sum(1)
+    positive, noise = _raised(positive), _raised(noise)
+    own = F.logsigmoid(positive / temperature - offset)
+    others = F.logsigmoid(offset - noise / temperature).sum(1)
     loss: Tensor = -(own + others).mean()
     return loss
 
@@ -55,5 +57,9 @@ def estimated_normaliser(
     Returns:
         () > 0, without gradient; the paper takes that of the first batch for good.
     """
-    total = (positive.float() / temperature).exp().sum() + (noise.float() / temperature).exp().sum()
-    return (images * total / (positive.numel() + noise.numel())).detach()
+    masses = ((_raised(each) / temperature).exp().sum() for each in (positive, noise))
+    return (images * sum(masses) / (positive.numel() + noise.numel())).detach()
+
+
+def _raised(cosines: Tensor) -> Tensor:
+    return cosines.to(torch.promote_types(cosines.dtype, torch.float32))

@@ -97,7 +97,9 @@ class NPID(Method):
         positive = (features * own).sum(1)  # (B,)
         normaliser = self.normaliser
         if self.classifier is not None:
-            loss = F.cross_entropy(self.classifier(projections).float(), batch.index)
+            with torch.autocast(features.device.type, enabled=False):
+                logits = self.classifier(projections.to(features.dtype))  # (B, image_count)
+            loss = F.cross_entropy(logits, batch.index)
         elif self.objective == "softmax":
             every = row_logsumexp(features, self.bank.rows, scale=1 / self.temperature)
             loss = (every - positive / self.temperature).mean()

@@ -1,6 +1,6 @@
-"""Runs `on_each_process` of the tests beside this file in worlds of 2 and 3: processes.py FOLDER.
+"""Runs `on_each_process` of the tests of a folder in worlds of 2 and 3: processes.py TESTS OUT.
 
-What it returns is saved as FOLDER/WORLD-RANK.pt, by the name of the test file.
+What it returns is saved as OUT/WORLD-RANK.pt, by the name of the test file.
 """
 
 import runpy
@@ -27,9 +27,9 @@ def run(rank: int, world: int, functions: dict[str, Callable[[], Any]], folder: 
 
 if __name__ == "__main__":
     functions = {}
-    for file in sorted(Path(__file__).parent.glob("test_*.py")):
+    for file in sorted(Path(sys.argv[1]).glob("test_*.py")):
         if "def on_each_process(" in file.read_text():
             functions[file.stem] = runpy.run_path(str(file))["on_each_process"]
     for world in WORLDS:  # forked, so that all is imported once
-        arguments = (world, functions, Path(sys.argv[1]))
+        arguments = (world, functions, Path(sys.argv[2]))
         start_processes(run, arguments, nprocs=world, start_method="fork")

@@ -1,0 +1,102 @@
+"""Every method that is a file in `methods/` keeps the contract, on one process and on several."""
+
+import copy
+import functools
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from lookalike import registry
+from lookalike.backbones.build import build_backbone
+from lookalike.methods.base import Batch
+from lookalike.nn.gather import world_size
+from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
+from lookalike.testing import check_method
+
+IMAGES, BATCH, STEPS = 24, 12, 3
+
+# What differs from a method's defaults so that it is small, and the same on one process as on
+# several: batch normalisation over the whole batch.
+ARGUMENTS = {
+    "moco": {"queue_size": 32, "splits": 1},
+    "npid": {"image_count": IMAGES, "noise": 16},
+}
+
+
+def methods():
+    return sorted(registry.names("methods"))
+
+
+def make(name, backbone=None, **arguments):
+    method = registry.load(registry.locate("methods", name))
+    network = backbone or build_backbone(method.default_backbone or "small_conv", width=4)
+    return method(network, **{**ARGUMENTS.get(name, {}), **arguments})
+
+
+def trained(name):
+    """Return a method after some steps, as the loop and DistributedDataParallel would take them."""
+    torch.manual_seed(0)
+    method = make(name).double()
+    if world_size() > 1:
+        synchronize_batch_norm(method)
+    parameters = [each for each in method.parameters() if each.requires_grad]
+    optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
+    losses = []
+    for number in range(STEPS):
+        generator = torch.Generator().manual_seed(number)
+        shape = (BATCH, 3, 16, 16)
+        views = [torch.rand(shape, generator=generator).double() for _ in method.views.views]
+        index = torch.randperm(IMAGES, generator=generator)[:BATCH]
+        rank = dist.get_rank() if world_size() > 1 else 0
+        share = (part.chunk(world_size())[rank] for part in (*views, index))
+        *views, index = share
+        optimizer.zero_grad()
+        step = method(Batch(tuple(views), index % 4, index))
+        step.loss.backward()
+        loss = step.loss.detach().clone()
+        if world_size() > 1:
+            for parameter in parameters:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= world_size()
+            dist.all_reduce(loss)
+            loss /= world_size()
+        losses.append(loss)
+        optimizer.step()
+        with torch.no_grad():
+            method.after_step(step, (number + 1) / STEPS)
+    return {"losses": torch.stack(losses), **method.state_dict()}
+
+
+def on_each_process():
+    return {name: trained(name) for name in methods()}
+
+
+@functools.cache
+def alone(name):
+    return trained(name)
+
+
+@pytest.mark.parametrize("name", methods())
+def test_several_processes_are_one(name, ranks):
+    """Losses, parameters, averages, queues and banks after some steps."""
+    for result in ranks:
+        for key, value in alone(name).items():
+            torch.testing.assert_close(result[name][key], value, rtol=1e-6, atol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("name", methods())
+def test_the_contract_is_kept(name):
+    check_method(lambda backbone: make(name, backbone))
+
+
+@pytest.mark.parametrize("name", methods())
+def test_what_is_watched_is_what_the_loss_compares(name):
+    """`embed` gives a matrix, in evaluation too, and moves nothing there."""
+    method = make(name).eval()
+    before = copy.deepcopy(method.state_dict())
+    vectors = method.embed(torch.rand(5, 3, 16, 16))
+    assert vectors.ndim == 2
+    assert len(vectors) == 5
+    for key, value in method.state_dict().items():
+        assert value.equal(before[key]), key
