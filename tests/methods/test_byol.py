@@ -56,7 +56,7 @@ def test_the_target_moves_by_its_schedule(schedule):
     start = [each.clone() for each in method.target.parameters()]
     with torch.no_grad():
         for parameter in (*method.backbone.parameters(), *method.projector.parameters()):
-            parameter += 1
+            parameter.add_(1)
     for step in range(1, 5):
         method.after_step(Step(torch.zeros(())), step / 4)
         left *= cosine_decay(0.8, step / 4) if schedule == "cosine" else 0.8

@@ -55,7 +55,7 @@ def test_the_slow_copy_gets_no_gradient_and_stands_still_in_the_end():
     before = [each.clone() for each in method.target.parameters()]
     with torch.no_grad():
         for parameter in method.backbone.parameters():
-            parameter += 1
+            parameter.add_(1)
     method.after_step(Step(torch.zeros(())), 1.0)
     for now, then in zip(method.target.parameters(), before, strict=True):
         assert now.equal(then)
