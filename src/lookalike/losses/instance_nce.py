@@ -57,8 +57,8 @@ def estimated_normaliser(
     Returns:
         () > 0, without gradient; the paper takes that of the first batch for good.
     """
-    masses = ((_raised(each) / temperature).exp().sum() for each in (positive, noise))
-    return (images * sum(masses) / (positive.numel() + noise.numel())).detach()
+    masses = [(_raised(each) / temperature).exp().sum() for each in (positive, noise)]
+    return (images * (masses[0] + masses[1]) / (positive.numel() + noise.numel())).detach()
 
 
 def _raised(cosines: Tensor) -> Tensor:
