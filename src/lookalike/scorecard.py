@@ -21,7 +21,7 @@ from lookalike.data.quarantine import Progress, Quarantine
 from lookalike.data.resident import load_squares
 from lookalike.embeddings import Embeddings
 from lookalike.errors import DataError
-from lookalike.evaluation.card import Measures, Scorecard
+from lookalike.evaluation.card import Layer, Measures, Scorecard
 from lookalike.evaluation.confidence import wilson_interval
 from lookalike.evaluation.knn import accuracy, knn_votes, leave_one_out_votes, recall_at_1
 from lookalike.evaluation.linear_probe import linear_probe, stratified_part
@@ -38,10 +38,14 @@ RAW_PIXELS = "raw_pixels"  # compared by neighbours alone: fitting thousands of 
 MOST_VOTERS = 200  # NPID's k, for ImageNet's 1,300 images a class
 SMALL_SIDE = 96  # pixels up to which two views are those of small images
 ALIGNED = 256  # images whose two views are compared
+LAYER = "layer: "  # before a layer's name, among the ways to turn pictures into vectors
 MOST_CLASSES = 500  # of a confusion matrix worth writing
 
 Describe = Callable[[Tensor], Tensor]
 """(N, 3, size, size) uint8 pictures -> (N, D) float32 vectors."""
+
+Stages = Callable[[Tensor], Mapping[str, Tensor]]
+"""(N, 3, size, size) uint8 pictures -> (N, D) float32 vectors after each layer, by its name."""
 
 
 class Verdict(NamedTuple):
@@ -67,6 +71,7 @@ def score(
     split: str | None = None,
     trained_on: Source | None = None,
     views: Plan | None = None,
+    stages: Stages | None = None,
     seed: int = 0,
     batch_size: int = 256,
     max_unreadable: float = 0.01,
@@ -87,6 +92,8 @@ def score(
         split: part of `source` to ask about.
         trained_on: the images that the encoder was trained on; they vote if nothing better does.
         views: what two views of an image are for `alignment` (default: SimCLR's).
+        stages: what pictures are after each layer of the network that trained the encoder; each is
+            probed as the encoder is, with the same images and the same k.
         seed: of every draw.
         batch_size: pictures at a time.
         max_unreadable: share of images that may be unreadable; they are left out and counted.
@@ -105,7 +112,12 @@ def score(
     ways = _ways(encoder, seed=seed, batch_size=batch_size)
     quarantine = Quarantine(len(sides.queries) + len(sides.bank or ()))
     describe = partial(
-        _describe, ways=ways, size=encoder.size, max_pixels=max_pixels, quarantine=quarantine
+        _describe,
+        ways=ways,
+        stages=stages,
+        size=encoder.size,
+        max_pixels=max_pixels,
+        quarantine=quarantine,
     )
     queries = describe(sides.queries, progress=further(progress, 0, quarantine.total))
     voters: dict[str, Embeddings] = {}
@@ -117,21 +129,18 @@ def score(
     k, reason = _neighbours(sides, k)
     device = encoder.device if encoder.device.type == "cuda" else torch.device("cpu")
 
-    measures: dict[str, Measures] = {}
     verdicts: dict[str, Verdict] = {}
-    for way, asked in queries.items():
-        vectors = torch.from_numpy(asked.vectors).to(device)
+    if k is not None:
+        judge = partial(_judge, k=k, temperature=temperature, seed=seed, device=device)
+        verdicts = {
+            way: judge(asked, voters.get(way), probe=way != RAW_PIXELS)
+            for way, asked in queries.items()
+        }
+    measures: dict[str, Measures] = {}
+    for way in ways:
+        vectors = torch.from_numpy(queries[way].vectors).to(device)
         numbers = _label_free(vectors, seed=seed) | {"alignment": distances.get(way)}
-        if k is not None:
-            verdicts[way] = _judge(
-                asked,
-                voters.get(way),
-                k=k,
-                temperature=temperature,
-                probe=way != RAW_PIXELS,
-                seed=seed,
-                device=device,
-            )
+        if way in verdicts:
             numbers |= verdicts[way].measures
         measures[way] = Measures(dim=vectors.shape[1], **numbers)
     if encoder.fingerprint() != before:
@@ -150,6 +159,15 @@ def score(
         encoder=measures.pop(ENCODER),
         baselines=measures,
         queries=sides.queries,
+        layers={
+            way.removeprefix(LAYER): Layer(
+                dim=queries[way].vectors.shape[1],
+                knn_top1=verdict.measures["knn_top1"],
+                linear_top1=verdict.measures["linear_top1"],
+            )
+            for way, verdict in verdicts.items()
+            if way.startswith(LAYER)
+        },
         **_by_class(verdicts.get(ENCODER), sides.queries.class_names),
     )
 
@@ -187,12 +205,16 @@ def _describe(
     images: ImageSet,
     *,
     ways: Mapping[str, Describe],
+    stages: Stages | None,
     size: int,
     max_pixels: int,
     quarantine: Quarantine,
     progress: Progress | None,
 ) -> dict[str, Embeddings]:
-    """Return images as vectors, by way; each is decoded once, and unreadable ones are left out."""
+    """Return images as vectors, by way, then by layer, whose names get `LAYER` before them.
+
+    Each image is decoded once, and unreadable ones are left out.
+    """
     vectors: dict[str, list[Tensor]] = {way: [] for way in ways}
     rows = []
     for squares, positions in squares_in_parts(
@@ -200,6 +222,8 @@ def _describe(
     ):
         for way, describe in ways.items():
             vectors[way].append(describe(squares))
+        for name, after in (stages(squares) if stages else {}).items():
+            vectors.setdefault(LAYER + name, []).append(after)
         rows.append(positions)
     kept = images.select(np.concatenate(rows))
     if not len(kept):

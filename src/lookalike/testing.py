@@ -18,6 +18,7 @@ from lookalike.methods.base import Batch, Method, Step
 
 SIDE = 16
 BATCH = 8
+COMPILES = (2, 11)  # the first torch whose compiler can trace the similarity engine
 
 
 def check_method(make: Callable[[Backbone], Method], *, classes: int = 4) -> None:
@@ -34,8 +35,11 @@ def check_method(make: Callable[[Backbone], Method], *, classes: int = 4) -> Non
         _loss_is_a_finite_scalar,
         _forward_only_reads,
         _every_trained_parameter_gets_a_gradient,
+        _after_step_leaves_the_optimizer_its_parameters,
         _state_is_complete,
         _bfloat16_stays_close,
+        _stages_lead_to_the_loss,
+        _compiles_whole,
     ):
         torch.manual_seed(0)
         check(make(_Net()), classes)
@@ -112,6 +116,18 @@ def _every_trained_parameter_gets_a_gradient(method: Method, classes: int) -> No
             assert parameter.grad is not None, f"{name} gets no gradient: freeze it or use it"
 
 
+def _after_step_leaves_the_optimizer_its_parameters(method: Method, classes: int) -> None:
+    step = method(_batch(method, classes))
+    step.loss.backward()
+    torch.optim.SGD(_trained(method), lr=0.05).step()
+    before = copy.deepcopy({name: each for name, each in _named(method) if each.requires_grad})
+    with torch.no_grad():
+        method.after_step(step, 0.5)
+    for name, parameter in _named(method):
+        same = name not in before or parameter.equal(before[name])
+        assert same, f"after_step moved {name}, which the optimizer trains"
+
+
 def _state_is_complete(method: Method, classes: int) -> None:
     """Two steps, a save, two steps must equal a load and two steps, to the bit."""
     fresh = copy.deepcopy(method)
@@ -137,6 +153,57 @@ def _bfloat16_stays_close(method: Method, classes: int) -> None:
     assert half.dtype == torch.float32, f"under autocast the loss must be float32, got {half.dtype}"
     close = torch.isclose(full, half, rtol=0.05, atol=0.05)
     assert bool(close), f"bfloat16 changes the loss from {full.item()} to {half.item()}"
+
+
+def _stages_lead_to_the_loss(method: Method, classes: int) -> None:
+    method.eval()  # with the statistics of a batch, an image would not be the same twice
+    images = _batch(method, classes).views[0]
+    with torch.no_grad():
+        stages = method.stages(images)
+        representation, embedding = method.backbone(images), method.embed(images)
+    name, first = next(iter(stages.items()))
+    assert name == "backbone", f"the first of stages must be 'backbone', got {name!r}"
+    assert first.equal(representation), "the stage 'backbone' must be what the backbone returns"
+    for name, vectors in stages.items():
+        shape = tuple(vectors.shape)
+        assert len(shape) == 2, f"the stage {name!r} must be (B, D), got {shape}"
+    assert any(_same(vectors, embedding) for vectors in stages.values()), (
+        f"what embed returns is none of the stages {', '.join(stages)}: "
+        "name its head in `heads`, or define `stages`"
+    )
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and torch.allclose(first, second, rtol=1e-4, atol=1e-5)
+
+
+def _compiles_whole(method: Method, classes: int) -> None:
+    """Trace forward as torch.compile does, which a break in its graph would stop."""
+    if _torch_version() < COMPILES:
+        return
+    batch = _batch(method, classes)
+    torch.manual_seed(1)
+    eager = method(batch).loss
+    torch.compiler.reset()  # it gives up on code that it has seen too often, in other methods
+    torch.manual_seed(1)
+    try:
+        traced = torch.compile(method, fullgraph=True, backend="eager")(batch).loss
+    except Exception as problem:
+        told = str(problem).strip().partition("\n")[0]
+        raise AssertionError(f"forward cannot be compiled whole: {told}") from problem
+    finally:
+        torch.compiler.reset()
+    close = torch.isclose(eager, traced, rtol=1e-5, atol=1e-6)
+    assert bool(close), f"compiling changes the loss from {eager.item()} to {traced.item()}"
+
+
+def _torch_version() -> tuple[int, int]:
+    major, minor = torch.__version__.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _named(method: Method) -> list[tuple[str, nn.Parameter]]:
+    return list(method.named_parameters())
 
 
 def _trained(method: Method) -> list[nn.Parameter]:

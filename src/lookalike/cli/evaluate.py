@@ -16,15 +16,22 @@ LIBRARY = "scorecard:score"
 
 
 def evaluate(
-    run: Path, *, data: str, json: bool = False, trust_code: bool = False, **protocol: Any
+    run: Path,
+    *,
+    data: str,
+    layers: bool = False,
+    json: bool = False,
+    trust_code: bool = False,
+    **protocol: Any,
 ) -> None:
     """Score.
 
     Args:
         run: folder of a run, or the model folder in it.
         data: images to ask about: a folder, archive, .npz, table or known name such as hands/test.
+        layers: also probe after every layer of the head, to see where best to cut it off.
         json: print one JSON object in place of the table.
-        trust_code: let a backbone come from the file or package that the model names.
+        trust_code: let code come from the file or package that the model or run names.
         protocol: how to measure, as `scorecard.score` takes it.
     """
     say(f"scoring {run} on {data}")
@@ -37,8 +44,14 @@ def evaluate(
     if is_run:
         protocol.setdefault("trained_on", _images_of(run))
     encoder = load_encoder(run, trust_code=trust_code)
+    if layers:
+        from lookalike.training.layers import load_stages
+
+        protocol["stages"] = load_stages(run, device=encoder.device, trust_code=trust_code)
     with Counter("images") as count:
         card = score(encoder, data, progress=count, **protocol)
+    if layers and not card.layers:
+        say("no layer can be probed where nobody can vote")
     if json:
         print_json(card.to_json())
     else:

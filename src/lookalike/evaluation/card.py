@@ -41,6 +41,21 @@ class Measures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What the vectors after one layer of the network score.
+
+    Attributes:
+        dim: width of a vector.
+        knn_top1: share of queries that the weighted neighbours classify right.
+        linear_top1: share that a linear classifier does.
+    """
+
+    dim: int
+    knn_top1: float
+    linear_top1: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scorecard:
     """An encoder's numbers, and how they came about.
 
@@ -59,6 +74,8 @@ class Scorecard:
         baselines: those of `raw_pixels`, of the `untrained` network and, if the encoder started
             from published weights, of the network as it was then (`starting`).
         queries: the images asked about; not in `to_json`.
+        layers: scores after each layer of the network that trained the encoder, from the backbone
+            to the end of its head, by name; empty unless they were asked for.
         class_names: the C classes that the numbers below go by.
         per_class_recall: C shares of queries classified right; None for a class without queries.
         confusion: (C, C) queries by true class and by the neighbours' vote; None without votes, or
@@ -78,19 +95,25 @@ class Scorecard:
     encoder: Measures
     baselines: Mapping[str, Measures]
     queries: ImageSet = field(repr=False)
+    layers: Mapping[str, Layer] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     per_class_recall: tuple[float | None, ...] = ()
     confusion: tuple[tuple[int, ...], ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return one flat object: the encoder's measures by name, a baseline's after its own."""
+        """Return one flat object: the encoder's measures by name, a baseline's after its own.
+
+        Only `layers`, if there are any, is an object of objects.
+        """
         flat = asdict(self.encoder)
         for baseline, measures in self.baselines.items():
             flat |= {f"{baseline}_{name}": value for name, value in asdict(measures).items()}
-        inner = {"encoder", "baselines", "queries"}
-        return flat | {
+        inner = {"encoder", "baselines", "queries", "layers"}
+        flat |= {
             each.name: getattr(self, each.name) for each in fields(self) if each.name not in inner
         }
+        layers = {name: asdict(layer) for name, layer in self.layers.items()}
+        return flat | {"layers": layers} if layers else flat
 
     def lines(self) -> list[str]:
         """Return a table for people, and how its numbers came about."""
@@ -108,6 +131,18 @@ class Scorecard:
             lines += [
                 f"kNN: k = {self.k} ({self.k_reason}), T = {self.temperature:g}; the encoder's "
                 f"95 % interval is {low:.1%} to {high:.1%}"
+            ]
+        if self.layers:
+            lines += [
+                "after each layer".ljust(24)
+                + "".join(title.rjust(width) for title in ("linear", "kNN", "width")),
+                *(
+                    f"  {name}".ljust(24)
+                    + f"{layer.linear_top1:.1%}".rjust(width)
+                    + f"{layer.knn_top1:.1%}".rjust(width)
+                    + f"{layer.dim}".rjust(width)
+                    for name, layer in self.layers.items()
+                ),
             ]
         voting = f", {self.bank_images:,} vote" if self.bank_images else ""
         lost = f", {self.unreadable:,} could not be read" if self.unreadable else ""

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from lookalike.backbones.base import Backbone
+from lookalike.nn.heads import split_layers
 from lookalike.views.plans import SIMCLR, SIMCLR_SMALL, Plan
 
 
@@ -99,6 +100,10 @@ class Method(nn.Module, ABC):
     constant_rate: ClassVar[tuple[str, ...]] = ()
     """Names of submodules whose learning rate stays at its peak."""
 
+    heads: ClassVar[tuple[str, ...]] = ("projector", "predictor")
+    """Names of the submodules that a representation passes through on its way to the loss, in
+    order; those that a method lacks are passed over."""
+
     default_backbone: ClassVar[str | None] = None
     """Name of the backbone that the method is about; none: any will do."""
 
@@ -136,3 +141,18 @@ class Method(nn.Module, ABC):
         The monitors watch them. The default is the representation itself.
         """
         return self.backbone(images)
+
+    def stages(self, images: Tensor) -> dict[str, Tensor]:
+        """Return what images become on their way to the loss, each (B, D), in order.
+
+        The first is "backbone", the representation. The default then goes through `heads` layer by
+        layer: "projector 1", "projector 2", ..., "predictor 1", ... What `embed` returns is one
+        of them.
+        """
+        vectors = self.backbone(images)
+        stages = {"backbone": vectors}
+        for name in self.heads:
+            for number, layer in enumerate(split_layers(getattr(self, name, nn.Identity())), 1):
+                vectors = layer(vectors.clone())  # a layer may begin by changing what it is given
+                stages[f"{name} {number}"] = vectors
+        return stages

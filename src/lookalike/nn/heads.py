@@ -59,6 +59,31 @@ def mlp(
     return head
 
 
+def split_layers(head: nn.Module) -> list[nn.Sequential]:
+    """Return a head layer by layer: one after the other, they are the head.
+
+    A layer is a linear one with all that follows it up to the next; what comes before the first
+    belongs to it. Sequences in sequences are opened, any other module counts as it is, and an
+    identity is no layer.
+
+    Args:
+        head: its layers are used, not copied.
+    """
+    layers: list[list[nn.Module]] = []
+    for part in _parts(head):
+        begins = isinstance(part, nn.Linear)
+        if not layers or (begins and any(isinstance(each, nn.Linear) for each in layers[-1])):
+            layers.append([])
+        layers[-1].append(part)
+    return [nn.Sequential(*layer) for layer in layers]
+
+
+def _parts(head: nn.Module) -> list[nn.Module]:
+    if isinstance(head, nn.Sequential):
+        return [part for child in head for part in _parts(child)]
+    return [] if isinstance(head, nn.Identity) else [head]
+
+
 def _final_norm(width: int, kind: FinalBatchNorm) -> nn.BatchNorm1d:
     norm = nn.BatchNorm1d(width, affine=kind != "plain")
     if kind == "scale":

@@ -59,12 +59,7 @@ class Outcome:
                 for name, scores in self.scores.items()
             },
             "comparisons": [
-                {
-                    "better": each.better,
-                    "worse": each.worse,
-                    "margin": each.margin,
-                    "verdict": each.judge(self.scores),
-                }
+                {"holds": each.describe(), **vars(each), "verdict": each.judge(self.scores)}
                 for each in self.claim.comparisons
             ],
             "verdict": self.verdict,
@@ -81,7 +76,7 @@ class Outcome:
                 f"  {name:{width}}  {statistics.fmean(scores):6.1%} ± {spread(scores):5.1%}  {bar}"
             )
         for each in self.claim.comparisons:
-            rows.append(f"  {each.better} > {each.worse}: {each.judge(self.scores)}")
+            rows.append(f"  {each.describe()}: {each.judge(self.scores)}")
         return [*rows, f"  {self.verdict}"]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+from lookalike.evaluation.rank_correlation import rank_correlation
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
 
@@ -24,6 +26,20 @@ class Arm:
     measure: str | None = None
 
 
+class Rule(Protocol):
+    """What must hold for a claim to stand; written before the run and never changed after it."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms that it speaks of."""
+
+    def describe(self) -> str:
+        """Return what must hold, in a few words."""
+
+    def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
+        """Return whether it holds; `scores` are of each arm, one a seed, in one order of seeds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """What must hold between two arms.
@@ -38,6 +54,15 @@ class Comparison:
     worse: str
     margin: float = 0.0
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Both arms."""
+        return self.better, self.worse
+
+    def describe(self) -> str:
+        """Return which arm must beat which."""
+        return f"{self.better} > {self.worse}"
+
     def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
         """Return whether the comparison holds, seed by seed.
 
@@ -49,11 +74,90 @@ class Comparison:
             average; "not reproduced" if it does not win on average; else "inconclusive".
         """
         pairs = zip(scores[self.better], scores[self.worse], strict=True)
-        leads = [better - worse for better, worse in pairs]
-        mean = sum(leads) / len(leads)
-        if mean <= 0:
-            return "not reproduced"
-        return "reproduced" if min(leads) > 0 and mean > self.margin else "inconclusive"
+        return _judge([better - worse for better, worse in pairs], self.margin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestBeatsEnd:
+    """One of several arms must beat another; which one, the experiment says.
+
+    The one is the arm that is best on average over all seeds, the first of equals, so it is the
+    same with every seed. To choose the best of several is to choose some luck as well: the margin
+    is there to be larger than that.
+
+    Attributes:
+        candidates: names of the arms of which one must be better.
+        end: name of the arm that it must beat.
+        margin: how far apart their means must be, as a share of 1.
+    """
+
+    candidates: tuple[str, ...]
+    end: str
+    margin: float
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The candidates and the end."""
+        return *self.candidates, self.end
+
+    def describe(self) -> str:
+        """Return what must beat what, and by how much."""
+        return f"best of ({', '.join(self.candidates)}) > {self.end}, by {self.margin:.1%}"
+
+    def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
+        """Return what a `Comparison` of the best candidate with the end is judged."""
+        best = max(self.candidates, key=lambda name: sum(scores[name]))
+        return Comparison(better=best, worse=self.end, margin=self.margin).judge(scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameOrder:
+    """Two measures must put the same ways to train in the same order.
+
+    Attributes:
+        pairs: names of two arms each, that train in the same way and are measured differently.
+        above: what Spearman's rank correlation between both must exceed on average, in [-1, 1].
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    above: float
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """All arms, pair by pair."""
+        return tuple(name for pair in self.pairs for name in pair)
+
+    def describe(self) -> str:
+        """Return what is correlated, and how much."""
+        first, second = self.pairs[0]
+        return (
+            f"rank correlation over {len(self.pairs)} pairs such as ({first}; {second}) "
+            f"> {self.above:g}"
+        )
+
+    def correlations(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
+        """Return the rank correlation over all pairs, one a seed; nan where one has no order."""
+        first, second = (
+            list(zip(*(scores[pair[side]] for pair in self.pairs), strict=True)) for side in (0, 1)
+        )
+        return [rank_correlation(x, y) for x, y in zip(first, second, strict=True)]
+
+    def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
+        """Return whether they do.
+
+        Returns:
+            "reproduced" if the correlation is above 0 with every seed and above `above` on average;
+            "not reproduced" if it is not above 0 on average; else "inconclusive".
+        """
+        return _judge(self.correlations(scores), self.above)
+
+
+def _judge(leads: Sequence[float], margin: float) -> Verdict:
+    """Return the verdict on leads, one a seed: all above 0, and the mean above the margin."""
+    mean = sum(leads) / len(leads)
+    if mean <= 0:
+        return "not reproduced"
+    return "reproduced" if min(leads) > 0 and mean > margin else "inconclusive"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +169,8 @@ class Claim:
         says: the claim, in one sentence.
         where: the section, table or figure of the paper that makes it.
         arms: what is compared.
-        comparisons: what must hold; written before the run and never changed after it.
+        comparisons: what must hold, mostly comparisons of two arms; written before the run and
+            never changed after it.
         settings: arguments of `lookalike.train` that all arms share.
         source: images to learn from and to measure on; it has a test split.
         measure: what is measured of every arm.
@@ -76,7 +181,7 @@ class Claim:
     says: str
     where: str
     arms: tuple[Arm, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Rule, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str = "hands"
     measure: str = "linear_top1"

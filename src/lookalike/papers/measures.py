@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 
 from lookalike.data.resident import load_squares
@@ -9,8 +12,10 @@ from lookalike.data.sources import ImageSet, open_source
 from lookalike.embeddings import Embeddings
 from lookalike.evaluation.knn import knn_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
-from lookalike.inference import evaluating, load_encoder
+from lookalike.evaluation.spectrum import effective_rank
+from lookalike.inference import evaluating, load_encoder, squares_in_parts
 from lookalike.training.job import load_method
+from lookalike.training.layers import load_stages
 from lookalike.training.run_folder import Run
 from lookalike.views.make import normalise
 
@@ -35,7 +40,40 @@ def head_linear_top1(run: Run, source: str) -> float:
     return linear_probe(train, test).accuracy
 
 
-MEASURES = {each.__name__: each for each in (linear_top1, knn_top1, head_linear_top1)}
+def rankme_share(run: Run, source: str) -> float:
+    """Return RankMe of the test images' representations, as a share of their width."""
+    vectors = torch.from_numpy(_after(run, open_source(source, split="test"), "backbone").vectors)
+    return effective_rank(vectors) / len(vectors[0])
+
+
+def layer_linear_top1(stage: str) -> Measure:
+    """Return a measure: what a linear classifier gets right after a layer, not normalised.
+
+    Its name is `stage` with underscores, and "_linear_top1".
+
+    Args:
+        stage: the layer's name in `Method.stages`.
+    """
+
+    def measure(run: Run, source: str) -> float:
+        train, test = (_after(run, open_source(source, split=split), stage) for split in _SPLITS)
+        return linear_probe(train, test).accuracy
+
+    measure.__name__ = f"{stage.replace(' ', '_')}_linear_top1"
+    return measure
+
+
+Measure = Callable[[Run, str], float]
+MEASURES: dict[str, Measure] = {
+    each.__name__: each
+    for each in (
+        linear_top1,
+        knn_top1,
+        head_linear_top1,
+        rankme_share,
+        *map(layer_linear_top1, ("backbone", "projector 1", "projector 2", "projector 3")),
+    )
+}
 
 _SPLITS = ("train", "test")
 
@@ -55,3 +93,21 @@ def _projections(run: Run, images: ImageSet) -> Embeddings:
         vectors = torch.cat([method.embed(part).float() for part in torch.split(pictures, BATCH)])
     chosen = images.select(kept)
     return Embeddings(vectors.numpy(), chosen.ids, chosen.labels, chosen.class_names)
+
+
+def _after(run: Run, images: ImageSet, stage: str) -> Embeddings:
+    """Return what comes out of one layer of the run's network, of each image as it is.
+
+    Raises:
+        ValueError: its network has no such layer.
+    """
+    stages = load_stages(run.path)
+    vectors, rows = [], []
+    for squares, positions in squares_in_parts(images, run.config["size"]):
+        found = stages(squares)
+        if stage not in found:
+            raise ValueError(f"stage must be one of {', '.join(found)}, got {stage!r}")
+        vectors.append(found[stage])
+        rows.append(positions)
+    kept = images.select(np.concatenate(rows))
+    return Embeddings(torch.cat(vectors).numpy(), kept.ids, kept.labels, kept.class_names)
