@@ -1,6 +1,7 @@
 """The scorecard: its numbers against those of its parts, its protocol, and what it refuses."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from lookalike.data.sources import open_source
 from lookalike.embeddings import Embeddings
 from lookalike.errors import DataError
 from lookalike.evaluation.knn import knn_accuracy, leave_one_out_accuracy
+from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.evaluation.pixels import raw_pixels
-from lookalike.evaluation.spectrum import effective_rank
+from lookalike.evaluation.spectrum import alpha_req, effective_rank
 from lookalike.evaluation.uniformity import uniformity
 from lookalike.inference import Encoder
 from lookalike.scorecard import score
@@ -70,6 +72,10 @@ def test_the_numbers_are_those_of_the_parts(split):
         vectors = torch.from_numpy(queries.vectors)
         assert measures.knn_top1 == knn_accuracy(bank, queries, k=3, temperature=0.2)
         assert measures.rankme == pytest.approx(effective_rank(vectors), rel=1e-4)
+        expected = alpha_req(vectors)
+        assert measures.alpha_req == (
+            None if math.isnan(expected) else pytest.approx(expected, rel=1e-2)
+        )
         assert measures.uniformity == pytest.approx(uniformity(vectors), abs=1e-4)
         assert measures.dim == vectors.shape[1]
     assert (card.query_images, card.bank_images, card.unreadable) == (12, 27, 0)
@@ -83,6 +89,32 @@ def test_scripts_find_one_flat_object(split):
     assert flat["k"] == 1
     assert "tenth of the 9 images a class" in flat["k_reason"]
     assert not any(isinstance(value, dict) for value in flat.values())
+
+
+def test_layers_are_judged_as_the_encoder_is(split):
+    encoder = an_encoder()
+
+    def stages(squares):
+        vectors = encoder.represent(squares)
+        return {"backbone": vectors, "first half": vectors[:, : vectors.shape[1] // 2]}
+
+    card = score(encoder, split, k=3, stages=stages)
+    same, half = card.layers.values()
+    assert list(card.layers) == ["backbone", "first half"]
+    assert (same.dim, same.knn_top1) == (card.encoder.dim, card.encoder.knn_top1)
+    assert same.linear_top1 == card.encoder.linear_top1
+    bank, queries = (
+        embeddings(split, lambda squares: stages(squares)["first half"], which)
+        for which in ("train", "test")
+    )
+    assert half.knn_top1 == knn_accuracy(bank, queries, k=3)
+    assert half.linear_top1 == linear_probe(bank, queries).accuracy
+    assert half.dim == bank.vectors.shape[1]
+    assert set(card.baselines) == {"raw_pixels", "untrained"}
+    without = score(encoder, split, k=3)
+    assert without.to_json() | {"layers": card.to_json()["layers"]} == card.to_json()
+    row = next(line for line in card.lines() if line.startswith("  first half"))
+    assert row.split()[2:] == [f"{half.linear_top1:.1%}", f"{half.knn_top1:.1%}", str(half.dim)]
 
 
 def test_confusion_and_recall_tell_the_same_story(split):

@@ -91,8 +91,46 @@ class ReturnsALoss(Good):
         return super().forward(batch).loss
 
 
+class MovesWhatIsTrained(Good):
+    def after_step(self, step, progress):
+        super().after_step(step, progress)
+        self.head.weight.mul_(0.99)
+
+
+class LooksAtNumbers(Good):
+    def forward(self, batch):
+        step = super().forward(batch)
+        return step._replace(loss=step.loss * (2 if step.loss.item() > 1 else 3))
+
+
+class ChangesWhenCompiled(Good):
+    def forward(self, batch):
+        step = super().forward(batch)
+        return step._replace(loss=step.loss * (2 if torch.compiler.is_compiling() else 1))
+
+
+class HidesItsHead(Good):
+    def embed(self, images):
+        return self.head(self.backbone(images))
+
+
+class NamesItsHead(HidesItsHead):
+    heads = ("head",)
+
+
+class StartsElsewhere(Good):
+    def stages(self, images):
+        return {"head": self.head(self.backbone(images))}
+
+
+class KeepsMaps(Good):
+    def stages(self, images):
+        return {**super().stages(images), "maps": images}
+
+
 def test_a_method_that_keeps_it_passes():
     check_method(Good)
+    check_method(NamesItsHead)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +146,19 @@ def test_a_method_that_keeps_it_passes():
         (HidesState, "differs after a resume"),
         (LosesPrecision, "must be float32"),
         (ReturnsALoss, "must return a Step"),
+        (MovesWhatIsTrained, r"after_step moved head\.weight, which the optimizer trains"),
+        (LooksAtNumbers, "cannot be compiled whole"),
+        (ChangesWhenCompiled, "compiling changes the loss"),
+        (HidesItsHead, "embed returns is none of the stages backbone: name its head"),
+        (StartsElsewhere, "first of stages must be 'backbone', got 'head'"),
+        (KeepsMaps, r"'maps' must be \(B, D\), got \(8, 3, 16, 16\)"),
     ],
 )
 def test_each_breach_is_named(method, told):
     with pytest.raises(AssertionError, match=told):
         check_method(method)
+
+
+def test_a_torch_that_cannot_compile_is_asked_nothing(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.10.1+cpu")
+    check_method(LooksAtNumbers)

@@ -32,6 +32,41 @@ def test_prints_a_table_for_people(
     assert f"wrote  {run / 'evaluation.json'}" in shown.err
 
 
+def test_layers_are_probed_when_asked_for(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", str(run), "--data", str(photos), "--layers"]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told["layers"]) == ["backbone", "projector 1", "projector 2"]
+    kept = told["layers"]["backbone"]
+    for name in ("dim", "linear_top1", "knn_top1"):
+        assert kept[name] == pytest.approx(told[name])
+    assert told["alpha_req"] is None or told["alpha_req"] > 0
+    assert main(words) == 0
+    rows = capsys.readouterr().out.splitlines()
+    title = next(place for place, row in enumerate(rows) if row.startswith("after each layer"))
+    assert [row.split("  ")[1] for row in rows[title + 1 : title + 4]] == list(told["layers"])
+    assert main(["report", str(run)]) == 0
+    assert "Where to cut off the head" in (run / "report.html").read_text()
+
+
+def test_layers_need_a_run(run: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run / "model"), "--data", str(photos), "--layers"]) == 2
+    assert "no run.json" in capsys.readouterr().err
+
+
+def test_layers_need_labels(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for photo in (photos / "0").iterdir():
+        shutil.copy(photo, tmp_path / photo.name)
+    assert main(["evaluate", str(run), "--data", str(tmp_path), "--layers", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "layers" not in json.loads(shown.out)
+    assert "no layer can be probed" in shown.err
+
+
 @pytest.mark.parametrize("words", ["--data nowhere", "--k 0", "--temperature 0"])
 def test_refuses_what_cannot_be(
     run: Path, photos: Path, capsys: pytest.CaptureFixture[str], words: str

@@ -13,7 +13,7 @@ from lookalike.papers.simclr import CLAIMS
 def test_lists_every_claim(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["papers"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert shown.startswith("simclr SimCLR: ")
+    assert " simclr SimCLR: " in f" {shown}"
     assert all(f"{claim.says} ({claim.where})" in shown for claim in CLAIMS)
 
 

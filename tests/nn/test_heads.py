@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lookalike.nn.heads import mlp
+from lookalike.nn.heads import mlp, split_layers
 
 
 def kinds(head: nn.Sequential) -> list[type[nn.Module]]:
@@ -90,3 +90,27 @@ def test_wrong_widths_are_named(widths, message):
 def test_wrong_normalisation_is_named():
     with pytest.raises(ValueError, match=r"final_batch_norm must be one of .*, got 'half'"):
         mlp(6, 4, final_batch_norm="half")
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("widths", [(6, 4), (6, 5, 4), (6, 5, 5, 4)])
+def test_split_layers_are_the_head_one_after_the_other(widths, batch_norm):
+    head = mlp(*widths, batch_norm=batch_norm, final_batch_norm="scale")
+    layers = split_layers(head)
+    assert len(layers) == len(widths) - 1
+    assert [part for layer in layers for part in layer] == list(head)
+    assert all(isinstance(layer[0], nn.Linear) for layer in layers)
+    x = torch.randn(7, 6)
+    passed = x
+    for layer, width in zip(layers, widths[1:], strict=True):
+        passed = layer(passed)
+        assert passed.shape == (7, width)
+    torch.testing.assert_close(passed, head(x))
+
+
+def test_split_layers_of_other_heads():
+    relu, first, second = nn.ReLU(), nn.Linear(4, 3), nn.Linear(3, 2)
+    nested = nn.Sequential(relu, nn.Sequential(first, nn.Identity()), nn.Sequential(second))
+    assert [list(layer) for layer in split_layers(nested)] == [[relu, first], [second]]
+    assert [list(layer) for layer in split_layers(first)] == [[first]]
+    assert split_layers(nn.Identity()) == []

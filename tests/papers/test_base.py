@@ -74,6 +74,27 @@ def test_a_table_names_the_winner_first():
     assert verdict.strip() == "reproduced"
 
 
+def test_a_rule_is_written_down_with_its_verdict():
+    outcome = base.Outcome(
+        paper="mine",
+        claim=CLAIM,
+        source="hands",
+        seeds=(0,),
+        scores={"narrow": (0.2,), "wide": (0.5,)},
+        verdict="reproduced",
+        seconds=1.0,
+    )
+    assert outcome.to_json()["comparisons"] == [
+        {
+            "holds": "wide > narrow",
+            "better": "wide",
+            "worse": "narrow",
+            "margin": 0.0,
+            "verdict": "reproduced",
+        }
+    ]
+
+
 @pytest.mark.parametrize("wrong", [{"claim": "widht"}, {"seeds": 0}])
 def test_nonsense_is_refused(tmp_path, claim, wrong):
     with pytest.raises(UsageError, match=r"Did you mean width|at least 1"):

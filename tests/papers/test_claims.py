@@ -1,10 +1,12 @@
 """Verdicts follow the rule that was written before the run."""
 
+import math
+
 import pytest
 
 from lookalike import registry
 from lookalike.papers.base import claims_of
-from lookalike.papers.claims import Arm, Claim, Comparison
+from lookalike.papers.claims import Arm, BestBeatsEnd, Claim, Comparison, SameOrder
 from lookalike.papers.measures import MEASURES
 
 REPRODUCED, INCONCLUSIVE, NOT = "reproduced", "inconclusive", "not reproduced"
@@ -24,6 +26,43 @@ REPRODUCED, INCONCLUSIVE, NOT = "reproduced", "inconclusive", "not reproduced"
 def test_a_comparison_is_judged_seed_by_seed(better, worse, margin, verdict):
     comparison = Comparison(better="a", worse="b", margin=margin)
     assert comparison.judge({"a": better, "b": worse}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "end", "verdict"),
+    [
+        ((0.8, 0.9), (0.1, 0.1), (0.7, 0.6), REPRODUCED),
+        ((0.1, 0.1), (0.8, 0.9), (0.7, 0.6), REPRODUCED),  # whichever is better
+        ((0.9, 0.5), (0.5, 0.8), (0.6, 0.6), INCONCLUSIVE),  # each seed's best is ahead: no matter
+        ((0.8, 0.8), (0.1, 0.1), (0.79, 0.79), INCONCLUSIVE),  # ahead, by less than the margin
+        ((0.5, 0.5), (0.6, 0.6), (0.6, 0.6), NOT),
+    ],
+)
+def test_the_best_of_several_is_one_for_all_seeds(a, b, end, verdict):
+    rule = BestBeatsEnd(candidates=("a", "b"), end="end", margin=0.02)
+    assert rule.judge({"a": a, "b": b, "end": end}) == verdict
+    assert rule.describe() == "best of (a, b) > end, by 2.0%"
+
+
+@pytest.mark.parametrize(
+    ("ranks", "verdict"),
+    [
+        (((1, 2, 3, 4), (2, 1, 3, 4)), REPRODUCED),  # correlations 1 and 0.8
+        (((1, 2, 3, 4), (3, 1, 4, 2)), INCONCLUSIVE),  # 1 and 0: not with every seed
+        (((2, 1, 4, 3), (2, 3, 1, 4)), INCONCLUSIVE),  # 0.6 and 0.4, on average not above 0.5
+        (((1, 2, 3, 4), (4, 3, 2, 1)), NOT),  # 1 and -1: 0 on average
+        (((1, 2, 3, 4), (1, 1, 1, 1)), INCONCLUSIVE),  # 1, and no order at all
+    ],
+)
+def test_orders_are_compared_seed_by_seed(ranks, verdict):
+    """Four settings, whose accuracies are in the order 1, 2, 3, 4 with both seeds."""
+    rule = SameOrder(pairs=tuple((f"{n}, x", f"{n}, y") for n in range(4)), above=0.5)
+    scores = {f"{n}, x": [seed[n] / 10 for seed in ranks] for n in range(4)}
+    scores |= {f"{n}, y": [0.5 + n / 10, n / 7] for n in range(4)}
+    assert rule.judge(scores) == verdict
+    squares = [sum((x - n) ** 2 for n, x in enumerate(seed, 1)) for seed in ranks]
+    for found, square in zip(rule.correlations(scores), squares, strict=True):
+        assert math.isnan(found) or found == pytest.approx(1 - 6 * square / (4 * (16 - 1)))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +91,7 @@ def test_every_claim_compares_arms_that_it_has(paper):
     for claim in claims:
         arms = {arm.name for arm in claim.arms}
         assert len(arms) == len(claim.arms)
-        assert {each.better for each in claim.comparisons} <= arms
-        assert {each.worse for each in claim.comparisons} <= arms
+        assert {name for each in claim.comparisons for name in each.arms} <= arms
+        assert all(each.describe() for each in claim.comparisons)
         assert claim.comparisons
         assert {claim.measure, *(arm.measure for arm in claim.arms)} - {None} <= set(MEASURES)

@@ -1,11 +1,15 @@
 """Measures of a run are what the evaluation rooms say of its vectors."""
 
 import pytest
+import torch
 
+from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
+from lookalike.embeddings import Embeddings
 from lookalike.evaluation.linear_probe import linear_probe
+from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import load_encoder
-from lookalike.papers.measures import MEASURES
+from lookalike.papers.measures import MEASURES, layer_linear_top1
 from lookalike.training.job import load_method, train
 
 
@@ -16,6 +20,7 @@ def run(tmp_path_factory):
         out=tmp_path_factory.mktemp("run") / "run",
         backbone="small_conv",
         backbone_arguments={"width": 4},
+        method_arguments={"layers": 3},
         size=16,
         epochs=1,
         evaluate=False,
@@ -26,7 +31,8 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_measure_is_a_share_above_chance(run, name):
     score = MEASURES[name](run, "hands")
-    assert 0.15 < score < 1  # ten classes
+    chance = 0.15 if name.endswith("top1") else 0  # ten classes
+    assert chance < score < 1
     assert score == MEASURES[name](run, "hands")
 
 
@@ -38,3 +44,22 @@ def test_the_head_is_measured_by_itself(run):
     assert MEASURES["linear_top1"](run, "hands") == before
     assert load_method(run.path).projector is not None
     assert MEASURES["head_linear_top1"](run, "hands") != before
+
+
+def test_a_layer_is_measured_without_normalising(run):
+    encoder = load_encoder(run.path)
+    sides = []
+    for split in ("train", "test"):
+        images = open_source("hands", split=split)
+        vectors = encoder.represent(torch.from_numpy(load_squares(images, 16)[0])).numpy()
+        sides.append(Embeddings(vectors, images.ids, images.labels, images.class_names))
+    train_set, test_set = sides
+    assert MEASURES["backbone_linear_top1"](run, "hands") == linear_probe(*sides).accuracy
+    rank = effective_rank(torch.from_numpy(test_set.vectors))
+    share = MEASURES["rankme_share"](run, "hands")
+    assert share == pytest.approx(rank / train_set.vectors.shape[1], rel=1e-5)
+
+
+def test_a_layer_that_is_not_there_is_refused(run):
+    with pytest.raises(ValueError, match="backbone, projector 1, projector 2, projector 3, got"):
+        layer_linear_top1("projector 4")(run, "hands")

@@ -67,6 +67,7 @@ def made_up_evaluation(class_names: list[str], *, images_a_class: int = 50) -> d
         "untrained_linear_top1": 0.6,
         "recall_at_1": 0.912,
         "rankme": 41.7,
+        "alpha_req": 1.12,
         "alignment": 0.31,
         "uniformity": -3.42,
         "spread": 0.95,

@@ -68,6 +68,31 @@ def test_the_comparison_is_honest(pixels: dict[str, Any], says: str) -> None:
     assert says in weigh(SCORES | pixels, None).verdict
 
 
+def test_layers_are_bars_in_the_order_of_the_network() -> None:
+    layers = {
+        name: {"dim": 8, "knn_top1": 0.5, "linear_top1": share}
+        for name, share in (("backbone", 0.9), ("projector 1", 0.8), ("projector 2", 0.6))
+    }
+    bars = weigh(SCORES | {"layers": layers}, None).layers
+    assert [(bar.name, bar.value) for bar in bars] == [
+        ("backbone", 0.9),
+        ("projector 1", 0.8),
+        ("projector 2", 0.6),
+    ]
+    assert [bar.kind for bar in bars] == ["encoder", "probe", "probe"]
+    assert weigh(SCORES, None).layers == ()
+    assert (
+        weigh(SCORES | {"layers": {"backbone": {"linear_top1": None}, "x": 3}}, None).layers == ()
+    )
+
+
+def test_both_signs_of_the_spectrum_are_told() -> None:
+    told = {
+        name: value for name, value, _ in weigh({"rankme": 12.0, "alpha_req": 1.25}, None).numbers
+    }
+    assert told == {"Effective rank": "12", "Spectrum decay": "1.25"}
+
+
 def test_without_labels_there_are_no_bars() -> None:
     scores = weigh({"knn_top1": None, "rankme": 12.0, "dim": 64}, None)
     assert not scores.bars

@@ -84,12 +84,15 @@ class Scores:
         verdict: what the comparison says, in one sentence.
         protocol: how it was measured, in sentences.
         numbers: (name, value, how to read it) of what is not charted.
+        layers: the linear accuracy after each layer, from the backbone to the end of the head;
+            empty unless they were probed.
     """
 
     bars: tuple[Bar, ...]
     verdict: str
     protocol: str
     numbers: tuple[tuple[str, str, str], ...]
+    layers: tuple[Bar, ...]
 
 
 def tell(record: RunRecord) -> Headline:
@@ -157,11 +160,29 @@ def weigh(evaluation: Mapping[str, Any], confusion: Confusion | None) -> Scores:
             for name, key, meaning in (
                 ("Recall at 1", "recall_at_1", "share of images whose nearest is of their class"),
                 ("Effective rank", "rankme", f"{of}directions in use; more is richer"),
+                ("Spectrum decay", "alpha_req", "alpha; near 1 is good, higher nears collapse"),
                 ("Alignment", "alignment", "0 to 4; low when views of an image agree"),
                 ("Uniformity", "uniformity", "0 to \u22128; low when images spread evenly"),
             )
             if is_number(evaluation.get(key))
         ),
+        layers=_layers(evaluation.get("layers")),
+    )
+
+
+def _layers(layers: object) -> tuple[Bar, ...]:
+    """Return a bar a layer; the kind of the backbone's, which is what is kept, is encoder."""
+    if not isinstance(layers, Mapping):
+        return ()
+    shares = {
+        str(name): layer.get("linear_top1")
+        for name, layer in layers.items()
+        if isinstance(layer, Mapping)
+    }
+    return tuple(
+        Bar("encoder" if name == "backbone" else "probe", name, share)
+        for name, share in shares.items()
+        if is_number(share)
     )
 
 
