@@ -70,7 +70,7 @@ def test_a_table_names_the_winner_first():
     assert title == "width: a wider net beats a narrower one (section 1)"
     assert first.split()[:4] == ["wide", "60.0%", "±", "14.1%"]
     assert second.split()[:4] == ["narrow", "30.0%", "±", "14.1%"]
-    assert comparison.strip() == "wide > narrow: reproduced"
+    assert comparison.strip() == "wide > narrow: +0.300, reproduced"
     assert verdict.strip() == "reproduced"
 
 
@@ -90,6 +90,7 @@ def test_a_rule_is_written_down_with_its_verdict():
             "better": "wide",
             "worse": "narrow",
             "margin": 0.0,
+            "leads": [pytest.approx(0.3)],
             "verdict": "reproduced",
         }
     ]

@@ -61,7 +61,7 @@ def test_orders_are_compared_seed_by_seed(ranks, verdict):
     scores |= {f"{n}, y": [0.5 + n / 10, n / 7] for n in range(4)}
     assert rule.judge(scores) == verdict
     squares = [sum((x - n) ** 2 for n, x in enumerate(seed, 1)) for seed in ranks]
-    for found, square in zip(rule.correlations(scores), squares, strict=True):
+    for found, square in zip(rule.leads(scores), squares, strict=True):
         assert math.isnan(found) or found == pytest.approx(1 - 6 * square / (4 * (16 - 1)))
 
 

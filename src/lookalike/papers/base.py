@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import statistics
 import sys
 import time
@@ -59,7 +60,14 @@ class Outcome:
                 for name, scores in self.scores.items()
             },
             "comparisons": [
-                {"holds": each.describe(), **vars(each), "verdict": each.judge(self.scores)}
+                {
+                    "holds": each.describe(),
+                    **vars(each),
+                    "leads": [
+                        lead if math.isfinite(lead) else None for lead in each.leads(self.scores)
+                    ],
+                    "verdict": each.judge(self.scores),
+                }
                 for each in self.claim.comparisons
             ],
             "verdict": self.verdict,
@@ -76,7 +84,8 @@ class Outcome:
                 f"  {name:{width}}  {statistics.fmean(scores):6.1%} ± {spread(scores):5.1%}  {bar}"
             )
         for each in self.claim.comparisons:
-            rows.append(f"  {each.describe()}: {each.judge(self.scores)}")
+            lead = statistics.fmean(each.leads(self.scores))
+            rows.append(f"  {each.describe()}: {lead:+.3f}, {each.judge(self.scores)}")
         return [*rows, f"  {self.verdict}"]
 
 

@@ -36,8 +36,11 @@ class Rule(Protocol):
     def describe(self) -> str:
         """Return what must hold, in a few words."""
 
+    def leads(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
+        """Return what is judged, one number a seed; `scores` are of each arm, one a seed."""
+
     def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
-        """Return whether it holds; `scores` are of each arm, one a seed, in one order of seeds."""
+        """Return whether it holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,11 @@ class Comparison:
         """Return which arm must beat which."""
         return f"{self.better} > {self.worse}"
 
+    def leads(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
+        """Return how far the better arm is ahead, one number a seed."""
+        pairs = zip(scores[self.better], scores[self.worse], strict=True)
+        return [better - worse for better, worse in pairs]
+
     def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
         """Return whether the comparison holds, seed by seed.
 
@@ -73,8 +81,7 @@ class Comparison:
             "reproduced" if the better arm wins with every seed and by more than the margin on
             average; "not reproduced" if it does not win on average; else "inconclusive".
         """
-        pairs = zip(scores[self.better], scores[self.worse], strict=True)
-        return _judge([better - worse for better, worse in pairs], self.margin)
+        return _judge(self.leads(scores), self.margin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +111,14 @@ class BestBeatsEnd:
         """Return what must beat what, and by how much."""
         return f"best of ({', '.join(self.candidates)}) > {self.end}, by {self.margin:.1%}"
 
+    def leads(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
+        """Return how far the best candidate is ahead of the end, one number a seed."""
+        best = max(self.candidates, key=lambda name: sum(scores[name]))
+        return Comparison(better=best, worse=self.end).leads(scores)
+
     def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
         """Return what a `Comparison` of the best candidate with the end is judged."""
-        best = max(self.candidates, key=lambda name: sum(scores[name]))
-        return Comparison(better=best, worse=self.end, margin=self.margin).judge(scores)
+        return _judge(self.leads(scores), self.margin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +146,7 @@ class SameOrder:
             f"> {self.above:g}"
         )
 
-    def correlations(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
+    def leads(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
         """Return the rank correlation over all pairs, one a seed; nan where one has no order."""
         first, second = (
             list(zip(*(scores[pair[side]] for pair in self.pairs), strict=True)) for side in (0, 1)
@@ -149,7 +160,7 @@ class SameOrder:
             "reproduced" if the correlation is above 0 with every seed and above `above` on average;
             "not reproduced" if it is not above 0 on average; else "inconclusive".
         """
-        return _judge(self.correlations(scores), self.above)
+        return _judge(self.leads(scores), self.above)
 
 
 def _judge(leads: Sequence[float], margin: float) -> Verdict:
