@@ -36,12 +36,13 @@ def photos(tmp_path_factory):
     return path
 
 
-def start(photos, out, *, workers=0, processes=1):
+def start(photos, out, *, workers=0, processes=1, method="simclr"):
     """Start the command in a session of its own, so that a kill reaches all its processes."""
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [*launcher, "-m", "lookalike", "train", str(photos), "--out", str(out), *ARGUMENTS]
+    command += ["--method", method]
     if workers:
         command += ["--resident-mb", "0", "--workers", str(workers)]
     return subprocess.Popen(
@@ -93,9 +94,15 @@ def saved(out):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "processes"), [(0, 1), (2, 1), (0, 2), (2, 2)])
-def test_killed_at_random_moments_it_ends_as_if_never_killed(tmp_path, photos, workers, processes):
-    settings = {"workers": workers, "processes": processes}
+@pytest.mark.parametrize(
+    ("workers", "processes", "method"),
+    [(0, 1, "moco"), (2, 1, "simclr"), (0, 2, "npid"), (2, 2, "simclr")],
+)
+def test_killed_at_random_moments_it_ends_as_if_never_killed(
+    tmp_path, photos, workers, processes, method
+):
+    """With a queue and a slow copy, with a memory bank, and with nothing but the network."""
+    settings = {"workers": workers, "processes": processes, "method": method}
     finish(start(photos, tmp_path / "whole", **settings))
     expected = ending(tmp_path / "whole")
     moments = random.Random(workers * 10 + processes)
