@@ -6,7 +6,7 @@ import pytest
 
 from lookalike import registry
 from lookalike.papers.base import claims_of
-from lookalike.papers.claims import Arm, BestBeatsEnd, Claim, Comparison, SameOrder
+from lookalike.papers.claims import Arm, BestBeatsEnd, Claim, Comparison, SameOrder, SmallerLoss
 from lookalike.papers.measures import MEASURES
 
 REPRODUCED, INCONCLUSIVE, NOT = "reproduced", "inconclusive", "not reproduced"
@@ -26,6 +26,26 @@ REPRODUCED, INCONCLUSIVE, NOT = "reproduced", "inconclusive", "not reproduced"
 def test_a_comparison_is_judged_seed_by_seed(better, worse, margin, verdict):
     comparison = Comparison(better="a", worse="b", margin=margin)
     assert comparison.judge({"a": better, "b": worse}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        (((0.9, 0.8), (0.8, 0.8)), ((0.9, 0.6), (0.9, 0.7)), REPRODUCED),
+        (((0.9, 0.8), (0.8, 0.5)), ((0.9, 0.5), (0.9, 0.8)), INCONCLUSIVE),  # not with every seed
+        (((0.9, 0.7), (0.8, 0.6)), ((0.5, 0.4), (0.5, 0.4)), NOT),  # better, but it loses more
+    ],
+)
+def test_what_is_lost_is_compared_seed_by_seed(a, b, verdict):
+    rule = SmallerLoss(better=("a", "a, hard"), worse=("b", "b, hard"))
+    names = ("a", "a, hard"), ("b", "b, hard")
+    scores = {
+        name: [seed[place] for seed in way]
+        for way, pair in zip((a, b), names, strict=True)
+        for place, name in enumerate(pair)
+    }
+    assert rule.judge(scores) == verdict
+    assert rule.describe() == "a to a, hard costs less than b to b, hard"
 
 
 @pytest.mark.parametrize(

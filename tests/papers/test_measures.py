@@ -1,5 +1,8 @@
 """Measures of a run are what the evaluation rooms say of its vectors."""
 
+import json
+import math
+
 import pytest
 import torch
 
@@ -7,10 +10,11 @@ from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.embeddings import Embeddings
 from lookalike.evaluation.linear_probe import linear_probe
-from lookalike.evaluation.spectrum import effective_rank
+from lookalike.evaluation.spectrum import effective_rank, spread
 from lookalike.inference import load_encoder
 from lookalike.papers.measures import MEASURES, layer_linear_top1
 from lookalike.training.job import load_method, train
+from lookalike.views.make import normalise
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,8 @@ def run(tmp_path_factory):
 def test_a_measure_is_a_share_above_chance(run, name):
     score = MEASURES[name](run, "hands")
     chance = 0.15 if name.endswith("top1") else 0  # ten classes
-    assert chance < score < 1
+    most = math.log(1 + 126 * math.exp(2 / 0.5)) if name.endswith("loss") else 1  # NT-Xent's bound
+    assert chance < score < most
     assert score == MEASURES[name](run, "hands")
 
 
@@ -63,3 +68,21 @@ def test_a_layer_is_measured_without_normalising(run):
 def test_a_layer_that_is_not_there_is_refused(run):
     with pytest.raises(ValueError, match="backbone, projector 1, projector 2, projector 3, got"):
         layer_linear_top1("projector 4")(run, "hands")
+
+
+def test_losses_are_those_of_the_metrics(run):
+    rows = (json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines())
+    losses = [row["loss"] for row in rows if row["kind"] == "train"]
+    found = [MEASURES[f"{which}_loss"](run, "hands") for which in ("first", "highest", "last")]
+    assert found == [losses[0], max(losses), losses[-1]]
+
+
+def test_the_spread_is_that_of_the_projections(run):
+    images = open_source("hands", split="test")
+    method, config = load_method(run.path).eval(), run.config
+    squares, _ = load_squares(images, config["size"])
+    pictures = normalise(torch.from_numpy(squares), config["mean"], config["std"])
+    with torch.no_grad():
+        assert MEASURES["projection_spread"](run, "hands") == pytest.approx(
+            spread(method.embed(pictures)), rel=1e-4
+        )

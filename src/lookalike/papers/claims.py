@@ -85,6 +85,39 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SmallerLoss:
+    """One way to train must lose less than another when both are made harder.
+
+    Attributes:
+        better: names of two arms: the way that suffers less as it is, and made harder.
+        worse: of the other way, likewise.
+        margin: how much less must be lost on average, as a share of 1.
+    """
+
+    better: tuple[str, str]
+    worse: tuple[str, str]
+    margin: float = 0.0
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """All four arms."""
+        return *self.better, *self.worse
+
+    def describe(self) -> str:
+        """Return which change must cost less than which."""
+        return f"{' to '.join(self.better)} costs less than {' to '.join(self.worse)}"
+
+    def leads(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
+        """Return how much less is lost, one number a seed."""
+        lost = [Comparison(better=a, worse=b).leads(scores) for a, b in (self.worse, self.better)]
+        return [other - own for other, own in zip(*lost, strict=True)]
+
+    def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
+        """Return what a `Comparison` of the two losses is judged."""
+        return _judge(self.leads(scores), self.margin)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BestBeatsEnd:
     """One of several arms must beat another; which one, the experiment says.
 

@@ -12,11 +12,11 @@ from lookalike.data.sources import ImageSet, open_source
 from lookalike.embeddings import Embeddings
 from lookalike.evaluation.knn import knn_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
-from lookalike.evaluation.spectrum import effective_rank
+from lookalike.evaluation.spectrum import effective_rank, spread
 from lookalike.inference import evaluating, load_encoder, squares_in_parts
 from lookalike.training.job import load_method
 from lookalike.training.layers import load_stages
-from lookalike.training.run_folder import Run
+from lookalike.training.run_folder import Run, read_lines
 from lookalike.views.make import normalise
 
 BATCH = 256
@@ -46,6 +46,27 @@ def rankme_share(run: Run, source: str) -> float:
     return effective_rank(vectors) / len(vectors[0])
 
 
+def projection_spread(run: Run, source: str) -> float:
+    """Return how widely the test images' projections point: about 1 healthy, 0 collapsed."""
+    vectors = _projections(run, open_source(source, split="test")).vectors
+    return spread(torch.from_numpy(vectors))
+
+
+def first_loss(run: Run, source: str) -> float:
+    """Return the mean loss of the first steps that a row of metrics is about."""
+    return _losses(run)[0]
+
+
+def highest_loss(run: Run, source: str) -> float:
+    """Return the highest of the mean losses that the rows of metrics tell."""
+    return max(_losses(run))
+
+
+def last_loss(run: Run, source: str) -> float:
+    """Return the mean loss of the last steps that a row of metrics is about."""
+    return _losses(run)[-1]
+
+
 def layer_linear_top1(stage: str) -> Measure:
     """Return a measure: what a linear classifier gets right after a layer, not normalised.
 
@@ -71,6 +92,10 @@ MEASURES: dict[str, Measure] = {
         knn_top1,
         head_linear_top1,
         rankme_share,
+        projection_spread,
+        first_loss,
+        highest_loss,
+        last_loss,
         *map(layer_linear_top1, ("backbone", "projector 1", "projector 2", "projector 3")),
     )
 }
@@ -93,6 +118,11 @@ def _projections(run: Run, images: ImageSet) -> Embeddings:
         vectors = torch.cat([method.embed(part).float() for part in torch.split(pictures, BATCH)])
     chosen = images.select(kept)
     return Embeddings(vectors.numpy(), chosen.ids, chosen.labels, chosen.class_names)
+
+
+def _losses(run: Run) -> list[float]:
+    rows = read_lines(run.path / "metrics.jsonl")
+    return [float(row["loss"]) for row in rows if row["kind"] == "train"]
 
 
 def _after(run: Run, images: ImageSet, stage: str) -> Embeddings:

@@ -34,7 +34,7 @@ CLAIMS = (
             Comparison(better="SimSiam", worse="no predictor", margin=0.2),
         ),
         settings=SIMSIAM,
-        measure="spread",
+        measure="projection_spread",
         note="the score is the spread of the projections: 100 % is healthy, 0 collapsed",
     ),
     Claim(
