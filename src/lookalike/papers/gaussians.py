@@ -76,7 +76,8 @@ def estimate(
             drawn = correlated_gaussians(BATCH, width=width, correlation=correlation)
             query, key = (encode(x) for encode, x in zip(encoders, drawn, strict=True))
             scores = row_logsumexp(query, key, scale=scale, row_labels=group, among="same")
-            return (scores - scale * (query * key).sum(1)).mean()
+            mean: Tensor = (scores - scale * (query * key).sum(1)).mean()
+            return mean
 
         optimizer = torch.optim.Adam(encoders.parameters(), lr=1e-3)
         for _ in range(steps):
@@ -84,5 +85,5 @@ def estimate(
             loss().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         with torch.no_grad():
-            mean = sum(float(loss()) for _ in range(TESTS)) / TESTS
-    return info_nce_bound(mean, candidates)
+            tested = sum(float(loss()) for _ in range(TESTS)) / TESTS
+    return info_nce_bound(tested, candidates)
