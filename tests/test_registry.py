@@ -49,7 +49,7 @@ def test_rooms_offer_their_entries_and_not_what_those_are_made_of() -> None:
 def test_a_wrong_name_gets_the_nearest_right_one() -> None:
     with pytest.raises(UsageError, match=r"'simcrl' is no method\. Did you mean simclr\?"):
         registry.locate("methods", "simcrl")
-    with pytest.raises(UsageError, match=r"is no backbone.*all: resnet18"):
+    with pytest.raises(UsageError, match=r"is no backbone.*all: patches, resnet18"):
         registry.locate("backbones", "zzz")
 
 

@@ -17,7 +17,8 @@ def info_nce_bound(loss: float, candidates: int) -> float:
     """Return the lower bound that InfoNCE gives on the mutual information: log N - L.
 
     Args:
-        loss: InfoNCE in nats, averaged over draws, >= 0.
+        loss: InfoNCE in nats, averaged over draws, >= 0; what rounding takes below that counts
+            as 0.
         candidates: N, the answers to choose from, the right one among them.
 
     Returns:
@@ -25,11 +26,11 @@ def info_nce_bound(loss: float, candidates: int) -> float:
         blind guess, below 0 for a guess that is worse.
 
     Raises:
-        ValueError: loss < 0; candidates < 1.
+        ValueError: loss is below 0 by more than rounding; candidates < 1.
     """
-    _check.at_least(0, loss=loss)
+    _check.at_least(-1e-3, loss=loss)
     _check.at_least(1, candidates=candidates)
-    return math.log(candidates) - loss
+    return math.log(candidates) - max(loss, 0.0)
 
 
 def gaussian_information(*, width: int, correlation: float) -> float:

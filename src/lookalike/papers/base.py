@@ -145,6 +145,7 @@ def reproduce(
         claims = (known[claim],)
     if seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
+    (out / paper).mkdir(parents=True, exist_ok=True)
     outcomes = []
     for each in claims:
         outcome = _run(
