@@ -1,8 +1,6 @@
 """CPC keeps the contract; its targets, wrong answers and directions are where they should be."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -192,47 +190,3 @@ def test_nonsense_is_refused(wrong):
 def test_a_grid_too_small_is_refused():
     with pytest.raises(ValueError, match="steps must be below 4, the grid's 5 rows"):
         a_method(steps=4)(a_batch(side=12))
-
-
-PROCESSES = """
-import sys, torch
-import torch.distributed as dist
-from torch.multiprocessing.spawn import start_processes
-from lookalike.backbones.build import build_backbone
-from lookalike.methods.base import Batch
-from lookalike.methods.cpc import CPC
-
-def learn(rank, world, meeting, results):
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    backbone = build_backbone("patches", patch=4, stride=2, width=2, depth=1)
-    method = CPC(backbone, steps=2, jitter=0.0, directions="all").double()
-    images = torch.rand(6, 3, 16, 16, dtype=torch.float64).chunk(world)[rank]
-    if world > 1:
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
-    step = method(Batch((images,), torch.zeros(len(images)), torch.arange(len(images))))
-    step.loss.backward()
-    for parameter in method.parameters():
-        if world > 1:
-            dist.all_reduce(parameter.grad)
-    gradients = torch.cat([p.grad.flatten() / world for p in method.parameters()])
-    torch.save((step.loss.detach(), step.logs, gradients), f"{results}/{world}-{rank}.pt")
-    if world > 1:
-        dist.destroy_process_group()
-
-folder = sys.argv[1]
-learn(0, 1, "", folder)
-start_processes(learn, (2, f"file://{folder}/meeting", folder), nprocs=2, start_method="fork")
-"""
-
-
-def test_processes_learn_as_one(tmp_path):
-    command = [sys.executable, "-c", PROCESSES, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    loss, logs, gradients = torch.load(tmp_path / "1-0.pt")
-    for rank in range(2):
-        other_loss, other_logs, other_gradients = torch.load(tmp_path / f"2-{rank}.pt")
-        torch.testing.assert_close(other_loss, loss)
-        torch.testing.assert_close(other_logs, logs)
-        torch.testing.assert_close(other_gradients, gradients)

