@@ -34,7 +34,13 @@ def test_names_are_found_whatever_their_spelling() -> None:
 
 def test_rooms_offer_their_entries_and_not_what_those_are_made_of() -> None:
     assert set(registry.names("methods")) >= {"simclr"}
-    assert set(registry.names("backbones")) == {"resnet18", "resnet34", "resnet50", "small_conv"}
+    assert set(registry.names("backbones")) == {
+        "patches",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "small_conv",
+    }
     assert set(registry.names("training.optim")) == {"sgd", "lars", "adamw"}
     assert "simclr" in registry.names("papers")
     assert not {"base", "claims"} & set(registry.names("papers"))
@@ -43,7 +49,7 @@ def test_rooms_offer_their_entries_and_not_what_those_are_made_of() -> None:
 def test_a_wrong_name_gets_the_nearest_right_one() -> None:
     with pytest.raises(UsageError, match=r"'simcrl' is no method\. Did you mean simclr\?"):
         registry.locate("methods", "simcrl")
-    with pytest.raises(UsageError, match=r"is no backbone.*all: resnet18"):
+    with pytest.raises(UsageError, match=r"is no backbone.*all: patches, resnet18"):
         registry.locate("backbones", "zzz")
 
 

@@ -142,3 +142,31 @@ def test_wrong_arguments_are_named(arguments: tuple[Tensor, ...], message: str) 
 def test_wrong_temperature_is_named() -> None:
     with pytest.raises(ValueError, match="temperature must be above 0, got -1"):
         info_nce_loss(torch.ones(2, 2), torch.ones(2, 2), temperature=-1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_raw_products_are_those_of_the_rows_as_they_are(temperature: float) -> None:
+    query, key, queue = 3 * unit(0, 7), 0.5 * unit(1, 7), unit(2, 5)
+    expected = F.cross_entropy(query @ key.T / temperature, torch.arange(7))
+    actual = info_nce_loss(query, key, temperature=temperature, normalise=False)
+    assert actual.item() == pytest.approx(expected.item())
+    positive = (query * key).sum(1, keepdim=True)
+    logits = torch.cat([positive, query @ queue.T], dim=1) / temperature
+    expected = F.cross_entropy(logits, torch.zeros(7, dtype=torch.int64))
+    actual = info_nce_loss(query, key, queue, temperature=temperature, normalise=False)
+    assert actual.item() == pytest.approx(expected.item())
+
+
+def test_raw_products_have_the_gradient_of_finite_differences() -> None:
+    query, key = unit(0, 5).requires_grad_(), unit(1, 5).requires_grad_()
+    assert gradcheck(lambda q, k: info_nce_loss(q, k, normalise=False), (query, key))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_raw_products_are_float32_whatever_comes_in(dtype: torch.dtype) -> None:
+    query, key = (10 * unit(s, 9, 64).to(dtype) for s in (0, 1))
+    exact = info_nce_loss(query.float(), key.float(), normalise=False)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = info_nce_loss(query, key, normalise=False)
+    assert half.dtype == torch.float32
+    assert half.item() == pytest.approx(exact.item(), abs=1e-4)

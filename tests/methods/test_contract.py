@@ -17,8 +17,9 @@ from lookalike.testing import check_method
 IMAGES, BATCH, STEPS = 24, 12, 3
 
 # What differs from a method's defaults so that it is small, and the same on one process as on
-# several: batch normalisation over the whole batch.
+# several: batch normalisation over the whole batch, and no draws of a process's own.
 ARGUMENTS = {
+    "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
     "moco": {"queue_size": 32, "splits": 1},
     "npid": {"image_count": IMAGES, "noise": 16},
 }
@@ -30,8 +31,9 @@ def methods():
 
 def make(name, backbone=None, **arguments):
     method = registry.load(registry.locate("methods", name))
-    network = backbone or build_backbone(method.default_backbone or "small_conv", width=4)
-    return method(network, **{**ARGUMENTS.get(name, {}), **arguments})
+    if method.default_backbone or backbone is None:
+        backbone = build_backbone(method.default_backbone or "small_conv", width=4)
+    return method(backbone, **{**ARGUMENTS.get(name, {}), **arguments})
 
 
 def trained(name):

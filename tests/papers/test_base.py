@@ -100,3 +100,52 @@ def test_a_rule_is_written_down_with_its_verdict():
 def test_nonsense_is_refused(tmp_path, claim, wrong):
     with pytest.raises(UsageError, match=r"Did you mean width|at least 1"):
         reproduce("mine", out=tmp_path, **wrong)
+
+
+def add(*, number, seed):
+    """Stand in for an experiment without training."""
+    return number + seed / 10
+
+
+EXPERIMENTS = Claim(
+    name="sums",
+    says="two is more than one",
+    where="section 2",
+    arms=(
+        Arm(name="two", settings={"number": 2}, experiment="arithmetic:add"),
+        Arm(name="one", experiment="arithmetic:add"),
+    ),
+    comparisons=(Comparison(better="two", worse="one", margin=0.5),),
+    settings={"number": 1},
+    unit="nats",
+)
+
+
+def test_an_experiment_of_its_own_is_called_with_settings_and_seed(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "claims_of", lambda paper: (EXPERIMENTS,))
+    monkeypatch.setattr(base.registry, "locate", lambda room, name: (room, name))
+    monkeypatch.setattr(base.registry, "load", {("papers", "arithmetic:add"): add}.get)
+    lines = []
+    (outcome,) = reproduce("mine", seeds=3, out=tmp_path, say=lines.append)
+    assert outcome.scores == {"two": (2.0, 2.1, 2.2), "one": (1.0, 1.1, 1.2)}
+    assert outcome.verdict == "reproduced"
+    assert outcome.source is None
+    assert not (tmp_path / "mine" / "runs").exists()  # nothing was trained
+    assert "two, seed 1: 2.100 nats" in lines[2]
+    written = json.loads((tmp_path / "mine" / "sums.json").read_text())
+    assert (written["unit"], written["source"], written["measure"]) == ("nats", None, None)
+
+
+def test_a_table_of_other_numbers_than_shares_has_their_unit():
+    outcome = base.Outcome(
+        paper="mine",
+        claim=EXPERIMENTS,
+        source=None,
+        seeds=(0, 1),
+        scores={"two": (4.0, 4.0), "one": (1.0, 3.0)},
+        verdict="reproduced",
+        seconds=1.0,
+    )
+    _, first, second, *_ = outcome.lines()
+    assert first.split() == ["two", "4.000", "nats", "±", "0.000", "nats", "█" * 40]
+    assert second.split() == ["one", "2.000", "nats", "±", "1.414", "nats", "█" * 20]

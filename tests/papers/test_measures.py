@@ -41,6 +41,14 @@ def test_a_measure_is_a_share_above_chance(run, name):
     assert score == MEASURES[name](run, "hands")
 
 
+def test_the_untrained_encoder_is_the_one_that_training_began_with(run):
+    before = load_encoder(run.path).restarted(seed=run.config["seed"])
+    train_set, test_set = (before.embed(open_source("hands", split=s)) for s in ("train", "test"))
+    expected = linear_probe(train_set, test_set).accuracy
+    assert MEASURES["untrained_linear_top1"](run, "hands") == expected
+    assert MEASURES["linear_top1"](run, "hands") != expected
+
+
 def test_the_head_is_measured_by_itself(run):
     """With its projector taken off, what comes after the head is what comes before it."""
     encoder = load_encoder(run.path)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from lookalike.views.plans import BYOL, PLANS, SIMCLR, SIMCLR_SMALL, Plan, View
@@ -31,8 +33,18 @@ def test_plans_are_the_papers(name):
         assert view.solarise_threshold == 0.5
 
 
+def test_cpc_shows_one_view_of_most_of_a_picture():
+    """Section 3.2: 256 of 300 pixels, mirrored, grey; small ones keep colours, changed."""
+    (view,) = PLANS["cpc"].views
+    assert [math.sqrt(area) * 300 for area in view.area] == pytest.approx([256, 256])
+    assert (view.ratio, view.flip, view.grey, view.jitter) == ((1, 1), 0.5, 1.0, (0, 0, 0, 0))
+    (small,) = PLANS["cpc_small"].views
+    assert (small.flip, small.grey) == (0.5, 0.25)
+    assert (small.jitter, small.jitter_probability) == ((0.4, 0.4, 0.4, 0.2), 0.8)
+
+
 def test_every_plan_goes_by_its_name():
-    assert {plan.name for plan in PLANS.values()} == {"identity", *TABLE}
+    assert {plan.name for plan in PLANS.values()} == {"identity", "cpc", "cpc_small", *TABLE}
     assert all(name == plan.name for name, plan in PLANS.items())
 
 

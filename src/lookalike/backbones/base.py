@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -24,3 +25,11 @@ class Backbone(nn.Module):
 
         def __call__(self, images: Tensor) -> Tensor:
             """Return (B, dim) representations."""
+
+
+@runtime_checkable
+class EncodesGrid(Protocol):
+    """A backbone that also says what it makes of each patch of an image, by itself."""
+
+    def grid(self, images: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return (B, rows, columns, dim); `change` is done to the (N, 3, S, S) patches before."""

@@ -11,19 +11,26 @@ from lookalike.similarity import row_logsumexp, unit_rows
 
 
 def info_nce_loss(
-    query: Tensor, key: Tensor, negatives: Tensor | None = None, *, temperature: float = 0.1
+    query: Tensor,
+    key: Tensor,
+    negatives: Tensor | None = None,
+    *,
+    temperature: float = 0.1,
+    normalise: bool = True,
 ) -> Tensor:
     """Cross entropy of finding each query's own key among its candidates.
 
     Memory is O((B + K) D); the arithmetic is that of `similarity`, float32 or float64.
 
     Args:
-        query: (B, D), normalised here.
-        key: (B, D), normalised here, row i belonging to row i of `query`.
+        query: (B, D).
+        key: (B, D), row i belonging to row i of `query`.
         negatives: (K, D) rows of norm 1, taken as they are: a queue is neither copied nor
             normalised again. With them a query's candidates are its own key and these; without,
             all B keys.
         temperature: > 0; lower weighs the nearest negatives more.
+        normalise: compare cosines of queries and keys, as MoCo does; otherwise raw dot products:
+            with W c for a query, CPC's log-bilinear score.
 
     Returns:
         () mean over the queries, in nats, >= 0; a blind guess among n candidates gives log(n), so
@@ -40,7 +47,11 @@ def info_nce_loss(
     """
     _check.same_matrix(query=query, key=key)
     _check.positive(temperature=temperature)
-    query, key = unit_rows(query), unit_rows(key)
+    if normalise:
+        query, key = unit_rows(query), unit_rows(key)
+    else:
+        precision = torch.promote_types(query.dtype, torch.float32)
+        query, key = query.to(precision), key.to(precision)
     positive = (query * key).sum(1) / temperature  # (B,)
     if negatives is None:
         candidates = row_logsumexp(query, key, scale=1 / temperature)  # (B,)

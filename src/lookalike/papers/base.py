@@ -1,4 +1,4 @@
-"""Runs a paper's claims: trains every arm with every seed, compares, and judges by the rule."""
+"""Runs a paper's claims: every arm with every seed; compares, and judges by the rule."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Outcome:
     Attributes:
         paper: its name.
         claim: what was tried.
-        source: the images it was tried on.
-        seeds: what every arm was trained with.
-        scores: of each arm, one a seed, in [0, 1].
+        source: the images it was tried on; none: it needs none.
+        seeds: what every arm was run with.
+        scores: of each arm, one a seed, in the claim's unit.
         verdict: by the claim's rule.
         seconds: that training and measuring took.
     """
 
     paper: str
     claim: Claim
-    source: str
+    source: str | None
     seeds: tuple[int, ...]
     scores: Mapping[str, tuple[float, ...]]
     verdict: Verdict
@@ -53,7 +53,8 @@ class Outcome:
             "where": self.claim.where,
             "note": self.claim.note,
             "source": self.source,
-            "measure": self.claim.measure,
+            "measure": self.claim.measure if self.claim.trains else None,
+            "unit": self.claim.unit,
             "seeds": self.seeds,
             "arms": {
                 name: {"scores": scores, "mean": statistics.fmean(scores), "spread": spread(scores)}
@@ -77,11 +78,15 @@ class Outcome:
     def lines(self) -> list[str]:
         """Return a table for people, and the verdict."""
         width = max(map(len, self.scores))
+        largest = max(abs(score) for scores in self.scores.values() for score in scores)
+        full = 1.0 if self.claim.unit == "%" else largest or 1.0
         rows = [f"{self.claim.name}: {self.claim.says} ({self.claim.where})"]
         for name, scores in sorted(self.scores.items(), key=lambda item: -sum(item[1])):
-            bar = "█" * round(40 * statistics.fmean(scores))
+            mean, deviation = statistics.fmean(scores), spread(scores)
+            bar = "█" * round(40 * mean / full)
             rows.append(
-                f"  {name:{width}}  {statistics.fmean(scores):6.1%} ± {spread(scores):5.1%}  {bar}"
+                f"  {name:{width}}  {self.claim.show(mean):>6} ± {self.claim.show(deviation):>5}"
+                f"  {bar}"
             )
         for each in self.claim.comparisons:
             lead = statistics.fmean(each.leads(self.scores))
@@ -119,7 +124,7 @@ def reproduce(
     Args:
         paper: its name, as `lookalike papers` lists it.
         claim: the only claim to run; none: all of them.
-        seeds: how many times every arm is trained, with seeds 0, 1, ...
+        seeds: how many times every arm is run, with seeds 0, 1, ...
         out: folder of the runs and of what came out.
         source: other images to learn from, with a train and a test split; none: the claim's.
         say: told each line of progress; none: printed on stderr.
@@ -140,6 +145,7 @@ def reproduce(
         claims = (known[claim],)
     if seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
+    (out / paper).mkdir(parents=True, exist_ok=True)
     outcomes = []
     for each in claims:
         outcome = _run(
@@ -170,14 +176,14 @@ def _run(
             done += 1
             left = (time.monotonic() - began) / done * (total - done)
             say(
-                f"{paper} {claim.name} {done}/{total}  {arm.name}, seed {seed}: {score:.1%}"
-                f"  ({left:.0f} s left)"
+                f"{paper} {claim.name} {done}/{total}  {arm.name}, seed {seed}: "
+                f"{claim.show(score)}  ({left:.0f} s left)"
             )
     table = {name: tuple(values) for name, values in scores.items()}
     return Outcome(
         paper=paper,
         claim=claim,
-        source=source,
+        source=source if claim.trains else None,
         seeds=seeds,
         scores=table,
         verdict=claim.judge(table),
@@ -186,8 +192,13 @@ def _run(
 
 
 def _score(claim: Claim, arm: Arm, seed: int, folder: Path, source: str) -> float:
-    """Train one arm with one seed, unless it is there already, and measure it."""
+    """Train one arm with one seed, unless it is there already, and measure it.
+
+    An arm that is an experiment of its own is run anew.
+    """
     settings = {**claim.settings, **arm.settings, "seed": seed}
+    if arm.experiment is not None:
+        return float(registry.load(registry.locate("papers", arm.experiment))(**settings))
     asked = json.dumps([source, settings], sort_keys=True)
     run_path = folder / "runs" / hashlib.sha256(asked.encode()).hexdigest()[:16]
     run = train(source, out=run_path, quiet=True, evaluate=False, **settings)

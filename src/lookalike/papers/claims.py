@@ -13,17 +13,20 @@ Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One way to train in an experiment.
+    """One way to train in an experiment, or one thing to compute.
 
     Attributes:
         name: what the table and the figure call it.
         settings: arguments of `lookalike.train` that differ from the claim's.
         measure: what is measured, if not what the claim measures.
+        experiment: "package.module:function", called in place of training and measuring with the
+            settings and `seed`, all by name; what it returns is the score. None: train, measure.
     """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     measure: str | None = None
+    experiment: str | None = None
 
 
 class Rule(Protocol):
@@ -50,7 +53,7 @@ class Comparison:
     Attributes:
         better: name of the arm that the paper puts first.
         worse: name of the arm that it puts second.
-        margin: how far apart their means must be, as a share of 1.
+        margin: how far apart their means must be, in the claim's unit (% as a share of 1).
     """
 
     better: str
@@ -218,6 +221,7 @@ class Claim:
         settings: arguments of `lookalike.train` that all arms share.
         source: images to learn from and to measure on; it has a test split.
         measure: what is measured of every arm.
+        unit: of the scores: % of shares in [0, 1]; of other numbers, what they count.
         note: what differs from the paper's experiment.
     """
 
@@ -229,7 +233,17 @@ class Claim:
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str = "hands"
     measure: str = "linear_top1"
+    unit: str = "%"
     note: str = ""
+
+    @property
+    def trains(self) -> bool:
+        """Whether any arm learns from images."""
+        return any(arm.experiment is None for arm in self.arms)
+
+    def show(self, score: float) -> str:
+        """Return a score as people read it."""
+        return f"{score:.1%}" if self.unit == "%" else f"{score:.3f} {self.unit}"
 
     def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
         """Return the verdict: "reproduced" if every comparison is.

@@ -28,6 +28,13 @@ def linear_top1(run: Run, source: str) -> float:
     return linear_probe(train, test).accuracy
 
 
+def untrained_linear_top1(run: Run, source: str) -> float:
+    """Return what `linear_top1` does, of the run's encoder as it was before training."""
+    encoder = load_encoder(run.path).restarted(seed=run.config["seed"])
+    train, test = (encoder.embed(open_source(source, split=split)) for split in _SPLITS)
+    return linear_probe(train, test).accuracy
+
+
 def knn_top1(run: Run, source: str) -> float:
     """Return the share of test images that their 15 nearest training images vote right."""
     train, test = _representations(run, source)
@@ -89,6 +96,7 @@ MEASURES: dict[str, Measure] = {
     each.__name__: each
     for each in (
         linear_top1,
+        untrained_linear_top1,
         knn_top1,
         head_linear_top1,
         rankme_share,

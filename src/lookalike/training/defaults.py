@@ -139,7 +139,8 @@ def resolve(
         plan = _plan(asked["views"])
     else:
         fill.choices.append(Choice("views", plan.name, why))
-        if device.type == "cpu" and "area" not in views_arguments:
+        severe = min(view.area[0] for view in plan.views) < CPU_AREA[0]
+        if device.type == "cpu" and severe and "area" not in views_arguments:
             reason = "no GPU: a short run learns more from milder crops"
             fill.choices.append(Choice("views.area", list(CPU_AREA), reason))
             views_arguments["area"] = CPU_AREA

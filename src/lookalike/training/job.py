@@ -85,8 +85,8 @@ def train(
         source: images: a folder, archive, `.npz`, table or known name.
         out: run folder; none: runs/SOURCE-METHOD.
         method: training scheme, by name, or mine.py:MyMethod.
-        backbone: resnet18, resnet34, resnet50, small_conv, any timm model, or mine.py:MyNet; none:
-            one that fits the images and the machine.
+        backbone: resnet18, resnet34, resnet50, small_conv, patches, any timm model, or
+            mine.py:MyNet; none: one that fits the method, the images and the machine.
         views: plan of views, by name; none: the method's for images of this size.
         optim: sgd, lars or adamw; none: the method's.
         epochs: times every image is seen; none: as fits the images and the machine.

@@ -155,6 +155,17 @@ BYOL = Plan("byol", (_BYOL, replace(_BYOL, blur=0.1, solarise=0.2)), normalise=T
 # Chen et al. 2021, arXiv:2104.02057: BYOL's, with the ResNet-50 crop (0.08 for transformers).
 MOCO_V3 = replace(BYOL.with_(area=(0.2, 1.0), interpolation="bilinear"), name="moco_v3")
 
+# van den Oord et al. 2018, arXiv:1807.03748, section 3.2: 256 of 300 pixels, mirrored, no colour.
+_CPC = View(area=((256 / 300) ** 2,) * 2, interpolation="bilinear", flip=0.5, grey=1.0)
+CPC = Plan("cpc", (_CPC,), normalise=True)
+
+# For pictures as small as CIFAR's there is no published recipe; colours as PyTorch Lightning Bolts
+# changes them, so that the encoder learns to see colour.
+_CPC_SMALL = replace(
+    _CPC, area=(0.5, 1.0), jitter=(0.4, 0.4, 0.4, 0.2), jitter_probability=0.8, grey=0.25
+)
+CPC_SMALL = Plan("cpc_small", (_CPC_SMALL,), normalise=True)
+
 PLANS = {
     plan.name: plan
     for plan in (
@@ -170,5 +181,7 @@ PLANS = {
         SIMSIAM_SMALL,
         BYOL,
         MOCO_V3,
+        CPC,
+        CPC_SMALL,
     )
 }
