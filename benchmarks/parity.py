@@ -3,16 +3,17 @@
     pip install lookalike[benchmarks]
     python benchmarks/parity.py
 
-Each method is put together from lightly's heads and losses as its documentation does, takes over our
-weights and sees our batch, in float32. The error is relative, of the loss or of the gradient of all
-backbone parameters together, whichever is larger. A constant factor or summand between the two
-conventions is stated; a method above 1e-5 ends the script with status 1.
+Each method is put together from lightly's heads and losses as its documentation does, takes over
+our weights and sees our batch, in float32. The error is relative, of the loss or of the gradient of
+all backbone parameters together, whichever is larger. Where the two conventions differ by a factor
+or a summand it is stated; a method above 1e-5 ends the script with status 1.
 """
 
 import copy
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -107,7 +108,7 @@ def align_uniform(lightly: Any, method: Any, backbone: nn.Module, batch: Batch) 
 
 
 def rows() -> list[Row]:
-    net = lambda: build_backbone("resnet18", width=8)
+    net = partial(build_backbone, "resnet18", width=8)
     return [
         Row("SimCLR", SimCLR(net(), out_dim=OUT), simclr),
         Row("MoCo v2", MoCo(net(), out_dim=OUT, queue_size=512, splits=1), moco),

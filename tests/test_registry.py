@@ -12,6 +12,7 @@ import pytest
 
 from lookalike import registry
 from lookalike.errors import UsageError
+from lookalike.options import REQUIRED
 from lookalike.registry import Location
 
 
@@ -22,7 +23,12 @@ def test_what_it_reads_is_what_python_has(room: str) -> None:
         signature = inspect.signature(registry.load(location))
         read = {option.name: option.default for option in registry.options(location)}
         assert read, name
-        assert read == {argument: signature.parameters[argument].default for argument in read}
+        defaults = {each: signature.parameters[each].default for each in read}
+        required = {each for each in read if read[each] is REQUIRED}
+        assert required == {each for each in read if defaults[each] is inspect.Parameter.empty}
+        assert {each: read[each] for each in read if each not in required} == {
+            each: defaults[each] for each in read if each not in required
+        }
 
 
 def test_names_are_found_whatever_their_spelling() -> None:

@@ -26,7 +26,7 @@ class ISIF(Method):
     views = ISIF_VIEWS
     small_views = ISIF_VIEWS
     recipe = Recipe("sgd", lr=0.06, scaling="linear", weight_decay=5e-4)
-    small_recipe = Recipe("sgd", lr=0.06, scaling="linear", weight_decay=5e-4)
+    small_recipe = Recipe("sgd", lr=0.015, scaling="square_root", weight_decay=5e-4)
 
     def __init__(
         self,

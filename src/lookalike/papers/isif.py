@@ -1,4 +1,4 @@
-"""ISIF: Unsupervised Embedding Learning via Invariant and Spreading Instance Feature (1904.03436)."""
+"""ISIF: Embedding Learning via Invariant and Spreading Instance Feature (1904.03436)."""
 
 from __future__ import annotations
 

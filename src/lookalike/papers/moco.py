@@ -5,19 +5,21 @@ from __future__ import annotations
 from lookalike.papers.claims import Arm, Claim, Comparison
 from lookalike.papers.settings import SMALL
 
+_ARGUMENTS = {"queue_size": 512, "momentum": 0.99, "temperature": 0.2, "layers": 2}
+"""Version 2's head and temperature; queue and momentum in the terms of a few hundred steps."""
+
 MOCO = {
     **SMALL,
     "method": "moco",
     "views": "moco_small",
-    "base_lr": 0.015,
+    "base_lr": 0.03,
     "lr_scaling": "square_root",
-    "method_arguments": {"queue_size": 512, "momentum": 0.99, "temperature": 0.2, "layers": 2},
+    "method_arguments": _ARGUMENTS,
 }
-"""Version 2's head and temperature, in the terms of a few hundred steps."""
 
 
 def _arm(name: str, measure: str | None = None, **changes: object) -> Arm:
-    arguments = {**MOCO["method_arguments"], **changes}
+    arguments = {**_ARGUMENTS, **changes}
     return Arm(name=name, settings={"method_arguments": arguments}, measure=measure)
 
 

@@ -14,8 +14,8 @@ SMALL = MappingProxyType(
         "monitor_every": 1000,
     }
 )
-"""Half a minute of two quiet cores on the built-in photos of hands. No monitor stops a run, for some
-arms are there to collapse.
+"""Half a minute of two quiet cores on the built-in photos of hands. No monitor stops a run, for
+some arms are there to collapse.
 
 Crop, learning rates and weight decay were chosen on other people's hands than those that a claim is
 measured on: a quarter of the training photos, by photo number.

@@ -16,8 +16,8 @@ SIMCLR = {
     "base_lr": 0.03,
     "lr_scaling": "square_root",
 }
-"""What every arm shares unless it says otherwise. An arm that changes nothing is trained once for all
-claims: SimCLR as it is, with a nonlinear head and NT-Xent at 0.5."""
+"""What every arm shares unless it says otherwise. An arm that changes nothing is trained once for
+all claims: SimCLR as it is, with a nonlinear head and NT-Xent at 0.5."""
 
 _CROP = {"area": (0.2, 1.0), "ratio": (3 / 4, 4 / 3)}
 _COLOUR = {"jitter": (0.4, 0.4, 0.4, 0.1), "jitter_probability": 0.8, "grey": 0.2}
