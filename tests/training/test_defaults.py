@@ -131,4 +131,4 @@ def test_patches_are_the_papers_and_are_not_cropped_further():
         assert (settings.size, settings.backbone) == (32, "exemplar_small")
         assert settings.method_arguments == {"image_count": facts.count}
         assert settings.plan == EXEMPLAR
-        assert settings.optim_arguments["lr"] == 0.01
+        assert settings.optim_arguments == {"lr": 0.1, "weight_decay": 0.0}

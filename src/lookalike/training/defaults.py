@@ -165,7 +165,7 @@ def resolve(
     decay = {}
     if mine and "weight_decay" not in given:
         decay["weight_decay"] = recipe.weight_decay
-        if device.type == "cpu" and optim == "sgd":
+        if device.type == "cpu" and optim == "sgd" and recipe.weight_decay:
             reason = "no GPU: a short run learns more with a strong one"
             fill.choices.append(Choice("optim.weight_decay", CPU_WEIGHT_DECAY, reason))
             decay["weight_decay"] = CPU_WEIGHT_DECAY
