@@ -23,6 +23,14 @@ def test_parameters_are_those_of_four_convolutions():
     assert sum(p.numel() for p in network.parameters()) == weights + 2 * (8 + 16 + 32 + 64)
 
 
+def test_stages_are_the_maps_and_the_last_is_averaged():
+    network = small_conv(width=4).eval()
+    images = torch.rand(2, 3, 16, 16)
+    stages = network.stages(images)
+    assert [maps.shape[1:] for maps in stages] == [(4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2)]
+    assert torch.equal(stages[-1].mean((2, 3)), network(images))
+
+
 def test_the_smallest_picture_passes():
     assert small_conv(width=4).eval()(torch.rand(1, 3, 1, 1)).shape == (1, 32)
 

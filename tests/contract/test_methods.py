@@ -20,9 +20,13 @@ IMAGES, BATCH, STEPS = 24, 12, 3
 # several: batch normalisation over the whole batch, and no draws of a process's own.
 ARGUMENTS = {
     "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
+    "exemplar": {"image_count": IMAGES},
     "moco": {"queue_size": 32, "splits": 1},
     "npid": {"image_count": IMAGES, "noise": 16},
 }
+
+# Likewise of a method's own backbone: dropout draws other numbers on each process.
+NETWORKS = {"exemplar": {"patch": 16, "dropout": 0.0}}
 
 
 def methods():
@@ -32,7 +36,8 @@ def methods():
 def make(name, backbone=None, **arguments):
     method = registry.load(registry.locate("methods", name))
     if method.default_backbone or backbone is None:
-        backbone = build_backbone(method.default_backbone or "small_conv", width=4)
+        network = NETWORKS.get(name, {})
+        backbone = build_backbone(method.default_backbone or "small_conv", width=4, **network)
     return method(backbone, **{**ARGUMENTS.get(name, {}), **arguments})
 
 

@@ -2,16 +2,19 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from lookalike.backbones.build import build_backbone
 from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.embeddings import Embeddings
+from lookalike.errors import UsageError
 from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.evaluation.spectrum import effective_rank, spread
-from lookalike.inference import load_encoder
+from lookalike.inference import Encoder, load_encoder
 from lookalike.papers.measures import MEASURES, layer_linear_top1
 from lookalike.training.job import load_method, train
 from lookalike.views.make import normalise
@@ -47,6 +50,37 @@ def test_the_untrained_encoder_is_the_one_that_training_began_with(run):
     expected = linear_probe(train_set, test_set).accuracy
     assert MEASURES["untrained_linear_top1"](run, "hands") == expected
     assert MEASURES["linear_top1"](run, "hands") != expected
+
+
+def test_quarters_are_measured_one_image_at_a_time_alike(run):
+    """A slow loop: each image's maps, the maxima of their quarters, and a probe on these."""
+    encoder = load_encoder(run.path)
+    sides = []
+    for split in ("train", "test"):
+        images = open_source("hands", split=split)
+        squares, _ = load_squares(images, encoder.size)
+        rows = []
+        for square in torch.from_numpy(squares):
+            picture = normalise(square[None], encoder.mean, encoder.std)
+            with torch.no_grad():
+                stages = encoder.backbone.eval().stages(picture)
+            halves = [
+                part.flatten(1).amax(1)
+                for (maps,) in stages
+                for rows_of in maps.tensor_split(2, dim=1)  # sides of 16, 8, 4 and 2
+                for part in rows_of.tensor_split(2, dim=2)
+            ]
+            rows.append(torch.cat(halves))
+        sides.append(Embeddings(torch.stack(rows).numpy(), images.ids, images.labels))
+    slow = linear_probe(*sides).accuracy
+    assert MEASURES["quadrant_linear_top1"](run, "hands") == pytest.approx(slow, abs=0.01)
+
+
+def test_a_backbone_that_hides_its_layers_is_named(tmp_path):
+    network = build_backbone("resnet18", width=4)
+    Encoder(network, size=16, name="resnet18", arguments={"width": 4}).save(tmp_path / "model")
+    with pytest.raises(UsageError, match="resnet18 shows no layers"):
+        MEASURES["quadrant_linear_top1"](SimpleNamespace(path=tmp_path), "hands")
 
 
 def test_the_head_is_measured_by_itself(run):

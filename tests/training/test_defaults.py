@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from lookalike.errors import DataError, UsageError
+from lookalike.methods.exemplar import Exemplar
 from lookalike.methods.simclr import SimCLR
 from lookalike.training.defaults import Facts, resolve
 from lookalike.training.job import train
+from lookalike.views.plans import EXEMPLAR
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 HANDS = Facts(count=1546, side=64, resident=True)
@@ -119,3 +121,14 @@ def test_a_method_may_say_what_fits_the_data_and_its_backbone():
     assert reasons["method.out_dim"] == "half of 1546 images"
     given = {"method": "simclr", "method_arguments": {"out_dim": 5}}
     assert resolve(asked | given, Bank, HANDS, CPU).method_arguments["out_dim"] == 5
+
+
+def test_patches_are_the_papers_and_are_not_cropped_further():
+    """A GPU's 224 px, and a CPU's crops from a fifth of the image, are for whole photos."""
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    for facts in (HANDS, PHOTOS, CIFAR):
+        settings = resolve(asked | {"method": "exemplar"}, Exemplar, facts, CPU)
+        assert (settings.size, settings.backbone) == (32, "exemplar_small")
+        assert settings.method_arguments == {"image_count": facts.count}
+        assert settings.plan == EXEMPLAR
+        assert settings.optim_arguments == {"lr": 0.1, "weight_decay": 0.0}

@@ -7,7 +7,16 @@ import torchvision.transforms.v2.functional as tv
 from torch.testing import assert_close
 
 from lookalike.views.make import _draw_look, crop_boxes, finish_views, make_views, normalise
-from lookalike.views.plans import BYOL, IDENTITY, MOCO_V2, SIMCLR, SIMCLR_SMALL, Plan, View
+from lookalike.views.plans import (
+    BYOL,
+    EXEMPLAR,
+    IDENTITY,
+    MOCO_V2,
+    SIMCLR,
+    SIMCLR_SMALL,
+    Plan,
+    View,
+)
 
 CROP = SIMCLR.views[0]
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -163,6 +172,46 @@ def test_jitter_is_drawn_evenly_from_its_range():
         assert abs(factor.mean() - (low + high) / 2) < 5 * deviation / math.sqrt(40_000)
 
 
+def test_warps_and_tints_are_drawn_evenly_from_their_ranges():
+    """Factors and powers are spread evenly in their logarithms."""
+    (view,) = EXEMPLAR.views
+    look = _draw_look(view, None, seed=0, epoch=0, index=torch.arange(40_000), number=0)
+    turn = math.radians(20)
+    logs = lambda low, high: (math.log(low), math.log(high))  # noqa: E731
+    ranges = [(-0.2, 0.2)] * 2 + [logs(0.7, 1.4), (-turn, turn)]
+    ranges += [logs(0.5, 2)] * 3 + [logs(0.25, 4)] * 2 + [logs(0.7, 1.4)] * 2
+    ranges += [(-0.1, 0.1)] * 3
+    drawn = torch.cat([look.warp, look.tint], dim=1)
+    drawn[:, [2, *range(4, 11)]] = drawn[:, [2, *range(4, 11)]].log()
+    assert drawn.shape == (40_000, len(ranges))
+    for amount, (low, high) in zip(drawn.double().unbind(1), ranges, strict=True):
+        assert_close(amount.min().item(), low, rtol=0, atol=2e-3)
+        assert_close(amount.max().item(), high, rtol=0, atol=2e-3)
+        deviation = (high - low) / math.sqrt(12)
+        assert abs(amount.mean() - (low + high) / 2) < 5 * deviation / math.sqrt(40_000)
+    assert (torch.corrcoef(drawn.T) - torch.eye(14)).abs().max() < 0.03
+
+
+def test_a_tone_that_is_rarely_changed_is_neutral_else():
+    view = View(tone=0.25, tone_shift=0.1)
+    look = _draw_look(view, None, seed=0, epoch=0, index=torch.arange(10_000), number=0)
+    neutral = (look.tint[:, 3:9] == torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0, 0.0])).all(1)
+    assert abs(neutral.double().mean() - 0.75) < 5 * math.sqrt(0.25 * 0.75 / 10_000)
+
+
+def test_later_changes_leave_the_draws_of_the_earlier_alone(images):
+    """A plan with warps and tints crops, flips and jitters as one without."""
+    plain = SIMCLR_SMALL.views[0]
+    more = SIMCLR_SMALL.with_(translation=0.2, tone=1.0).views[0]
+    sizes, index = batch_of(images)
+    draw = {"seed": 5, "epoch": 2, "index": index, "number": 1}
+    one, other = _draw_look(plain, sizes, **draw), _draw_look(more, sizes, **draw)
+    for name, part in one._asdict().items():
+        if name not in {"warp", "tint"}:
+            assert torch.equal(part, getattr(other, name))
+    assert one.warp.shape == one.tint.shape == (12, 0)  # nothing is drawn that is not used
+
+
 # Views
 
 
@@ -227,11 +276,95 @@ def test_the_identity_is_the_picture(images):
 def test_strength_zero_is_the_identity(plan, images):
     square = images[:, :, :20]
     none = plan.with_(
-        area=(1.0, 1.0), flip=0.0, jitter=(0.0, 0.0, 0.0, 0.0), grey=0.0, blur=0.0, solarise=0.0
+        area=(1.0, 1.0),
+        flip=0.0,
+        jitter=(0.0, 0.0, 0.0, 0.0),
+        grey=0.0,
+        blur=0.0,
+        solarise=0.0,
     )
     wanted = normalise(square, MEAN, STD) if plan.normalise else square / 255
     for view in views_of(none, square, size=20):
         assert_close(view, wanted, rtol=0, atol=1e-5)
+
+
+OFF = {
+    "translation": 0.0,
+    "scale": (1.0, 1.0),
+    "rotation": 0.0,
+    "principal": (1.0, 1.0),
+    "tone": 0.0,
+    "hue_shift": 0.0,
+}
+
+
+@pytest.mark.parametrize("plan", [IDENTITY, SIMCLR_SMALL], ids=lambda plan: plan.name)
+def test_an_exemplar_with_all_switched_off_is_the_other_plan_to_the_bit(plan, images):
+    switched = plan.with_(**EXEMPLAR.views[0].__dict__ | plan.views[0].__dict__ | OFF)
+    for view, wanted in zip(views_of(switched, images), views_of(plan, images), strict=True):
+        assert torch.equal(view, wanted)
+
+
+def test_an_exemplar_of_strength_zero_is_the_picture(images):
+    """Every change is made, by nothing: the ranges are empty but for a hair."""
+    hair = (1.0, 1 + 1e-7)
+    none = EXEMPLAR.with_(
+        translation=1e-9,
+        scale=hair,
+        rotation=1e-7,
+        principal=hair,
+        tone_power=hair,
+        tone_factor=hair,
+        tone_shift=0.0,
+        hue_shift=1e-9,
+    )
+    assert none.views[0].warps
+    assert none.views[0].tints
+    square = images[:, :, :20]
+    (view,) = views_of(none, square, size=20)
+    assert_close(view, normalise(square, MEAN, STD), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("field", OFF)
+def test_each_of_an_exemplars_changes_can_be_switched_off(field, images):
+    """Alone it changes every picture, and switched off none."""
+    alone = IDENTITY.with_(**{**OFF, field: getattr(EXEMPLAR.views[0], field)})
+    changed, plain = views_of(alone, images)[0], views_of(IDENTITY, images)[0]
+    assert all_differ(changed, plain)
+    (whole,), (without,) = (
+        views_of(EXEMPLAR, images),
+        views_of(EXEMPLAR.with_(**{field: OFF[field]}), images),
+    )
+    assert all_differ(whole, without)
+    assert torch.equal(views_of(alone.with_(**{field: OFF[field]}), images)[0], plain)
+
+
+def test_an_exemplars_copies_differ_and_depend_on_the_draw_alone(images):
+    copies = images[:1].expand(12, -1, -1, -1)
+    (one,) = views_of(EXEMPLAR, copies)
+    assert len(one.flatten(1).unique(dim=0)) == 12
+    assert torch.equal(one, views_of(EXEMPLAR, copies)[0])
+    assert all_differ(one, views_of(EXEMPLAR, copies, epoch=1)[0])
+    sizes, index = batch_of(copies)
+    rows = torch.tensor([7, 1])
+    (few,) = make_views(
+        EXEMPLAR,
+        copies[rows],
+        sizes[rows],
+        index[rows],
+        size=16,
+        seed=0,
+        epoch=0,
+        mean=MEAN,
+        std=STD,
+    )
+    assert_close(few, one[rows], rtol=0, atol=1e-4)
+
+
+def test_an_exemplar_without_branches_is_the_same(images):
+    compiled = torch.compile(views_of, backend="aot_eager", fullgraph=True)
+    (view,), (wanted,) = compiled(EXEMPLAR, images), views_of(EXEMPLAR, images)
+    assert_close(view, wanted, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("plan", [SIMCLR_SMALL, BYOL.with_(solarise=0.0)], ids=["simclr", "byol"])

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lookalike.views.plans import BYOL, PLANS, SIMCLR, SIMCLR_SMALL, Plan, View
+from lookalike.views.plans import BYOL, EXEMPLAR, PLANS, SIMCLR, SIMCLR_SMALL, Plan, View
 
 # As the papers print them: smallest crop, jitter and its probability, grey, blur a view, solarise.
 TABLE = {
@@ -43,8 +43,34 @@ def test_cpc_shows_one_view_of_most_of_a_picture():
     assert (small.jitter, small.jitter_probability) == ((0.4, 0.4, 0.4, 0.2), 0.8)
 
 
+def test_exemplar_is_the_papers():
+    (view,) = EXEMPLAR.views
+    assert (view.translation, view.scale, view.rotation) == (0.2, (0.7, 1.4), 20.0)
+    assert (view.principal, view.tone, view.hue_shift) == ((0.5, 2.0), 1.0, 0.1)
+    assert (view.tone_power, view.tone_factor, view.tone_shift) == ((0.25, 4.0), (0.7, 1.4), 0.1)
+    nothing_else = View(
+        **{
+            name: getattr(view, name)
+            for name in ("translation", "scale", "rotation", "principal", "tone", "hue_shift")
+        }
+    )
+    assert view == nothing_else
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=lambda plan: plan.name)
+def test_only_exemplar_warps_and_tints(plan):
+    for view in plan.views:
+        assert (view.warps, view.tints) == (plan is EXEMPLAR, plan is EXEMPLAR)
+
+
 def test_every_plan_goes_by_its_name():
-    assert {plan.name for plan in PLANS.values()} == {"identity", "cpc", "cpc_small", *TABLE}
+    assert {plan.name for plan in PLANS.values()} == {
+        "identity",
+        "cpc",
+        "cpc_small",
+        "exemplar",
+        *TABLE,
+    }
     assert all(name == plan.name for name, plan in PLANS.items())
 
 
@@ -89,6 +115,15 @@ def test_with_names_an_unknown_field():
         {"blur_kernel": 0.0},
         {"solarise": 1.1},
         {"solarise_threshold": -0.5},
+        {"translation": 1.5},
+        {"scale": (0.0, 1.0)},
+        {"rotation": -1.0},
+        {"principal": (2.0, 0.5)},
+        {"tone": 1.1},
+        {"tone_power": (0.0, 4.0)},
+        {"tone_factor": (-0.7, 1.4)},
+        {"tone_shift": -0.1},
+        {"hue_shift": 0.6},
     ],
 )
 def test_refuses_what_is_out_of_range(wrong):

@@ -40,6 +40,15 @@ class SmallConv(Backbone):
             self.layers.append(nn.BatchNorm2d(after))
             self.layers.append(nn.ReLU(inplace=True))
 
+    def stages(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the map of every convolution: (B, 3, H, W) -> (B, C, H', W') each."""
+        maps, x = [], images
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.ReLU):
+                maps.append(x)
+        return tuple(maps)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, dim), the average over the last map."""
         maps: Tensor = self.layers(images)  # (B, dim, H / 8, W / 8)

@@ -184,6 +184,19 @@ def crop_resize(image: Pixels, box: tuple[float, float, float, float], size: int
     return np.array(resized)
 
 
+def shrink(image: Pixels, shorter: int) -> Pixels:
+    """Return an (H, W, 3) image with a shorter side of at most so many pixels.
+
+    What is larger is resized by antialiased bicubic interpolation, its proportions kept.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) <= shorter:
+        return image
+    scale = shorter / min(height, width)
+    size = (max(round(width * scale), shorter), max(round(height * scale), shorter))
+    return np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
 def _open(raw: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if not raw:
         raise UnreadableImage("an empty file")

@@ -107,6 +107,9 @@ class Method(nn.Module, ABC):
     default_backbone: ClassVar[str | None] = None
     """Name of the backbone that the method is about; none: any will do."""
 
+    seed_patches: ClassVar[bool] = False
+    """Whether to train on one patch of each image, where its gradients are, in its place."""
+
     needs_labels: ClassVar[bool] = False
     needs_teacher: ClassVar[bool] = False
 

@@ -10,10 +10,12 @@ import torch
 from lookalike.data.resident import load_squares
 from lookalike.data.sources import ImageSet, open_source
 from lookalike.embeddings import Embeddings
+from lookalike.errors import UsageError
 from lookalike.evaluation.knn import knn_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
+from lookalike.evaluation.quadrants import HasStages, quadrant_features
 from lookalike.evaluation.spectrum import effective_rank, spread
-from lookalike.inference import evaluating, load_encoder, squares_in_parts
+from lookalike.inference import Encoder, evaluating, load_encoder, squares_in_parts
 from lookalike.training.job import load_method
 from lookalike.training.layers import load_stages
 from lookalike.training.run_folder import Run, read_lines
@@ -44,6 +46,17 @@ def knn_top1(run: Run, source: str) -> float:
 def head_linear_top1(run: Run, source: str) -> float:
     """Return what `linear_top1` does, on what comes out of the projection head."""
     train, test = (_projections(run, open_source(source, split=split)) for split in _SPLITS)
+    return linear_probe(train, test).accuracy
+
+
+def quadrant_linear_top1(run: Run, source: str) -> float:
+    """Return what `linear_top1` does, on the maxima of all layers in the quarters of an image.
+
+    Raises:
+        UsageError: the run's backbone does not show its layers.
+    """
+    encoder = load_encoder(run.path)
+    train, test = (_quadrants(encoder, open_source(source, split=split)) for split in _SPLITS)
     return linear_probe(train, test).accuracy
 
 
@@ -99,6 +112,7 @@ MEASURES: dict[str, Measure] = {
         untrained_linear_top1,
         knn_top1,
         head_linear_top1,
+        quadrant_linear_top1,
         rankme_share,
         projection_spread,
         first_loss,
@@ -115,6 +129,24 @@ def _representations(run: Run, source: str) -> tuple[Embeddings, Embeddings]:
     encoder = load_encoder(run.path)
     train, test = (encoder.embed(open_source(source, split=split)) for split in _SPLITS)
     return train, test
+
+
+def _quadrants(encoder: Encoder, images: ImageSet) -> Embeddings:
+    """Return the maxima of every layer's quarters, of each image."""
+    network = encoder.backbone
+    if not isinstance(network, HasStages):
+        raise UsageError(f"the backbone {encoder.name} shows no layers: it has no `stages`")
+    squares, kept = load_squares(images, encoder.size)
+    pictures = torch.split(torch.from_numpy(squares), BATCH)
+    with torch.inference_mode(), evaluating(network):
+        parts = [
+            quadrant_features(
+                network.stages(normalise(part.to(encoder.device), encoder.mean, encoder.std))
+            ).cpu()
+            for part in pictures
+        ]
+    chosen = images.select(kept)
+    return Embeddings(torch.cat(parts).numpy(), chosen.ids, chosen.labels, chosen.class_names)
 
 
 def _projections(run: Run, images: ImageSet) -> Embeddings:

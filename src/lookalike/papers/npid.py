@@ -9,8 +9,9 @@ NPID = {
     **SMALL,
     "method": "npid",
     "views": "npid",
-    "base_lr": 0.015,
+    "base_lr": 0.03,
     "lr_scaling": "square_root",
+    "epochs": 40,
     "method_arguments": {"objective": "softmax", "temperature": 0.1},
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.data.order import epoch_order
+from lookalike.data.patches import CONTEXT, load_patches, resident_patches
 from lookalike.data.quarantine import Quarantine, survey
 from lookalike.data.resident import Resident, load_resident, load_squares, resident_bytes
 from lookalike.data.sources import ImageSet, open_source
@@ -26,6 +27,9 @@ MEASURED = 2000
 
 class Collection:
     """Images that can be read, ready to train on.
+
+    Attributes:
+        patches: whether `resident` holds a patch of each image in its place.
 
     Args:
         spec: what the user called them.
@@ -55,7 +59,9 @@ class Collection:
         self.spec = spec
         self.source = source
         self.images = source.select(positions)
+        self.positions = positions
         self.sizes = sizes
+        self.patches = False
         self.resident = resident
         self.quarantine = quarantine
         self._listing = listing
@@ -96,6 +102,51 @@ class Collection:
             listing=self._listing,
             max_unreadable=self.max_unreadable,
         )
+
+    def cut_patches(self, size: int, *, seed: int, progress: Progress) -> None:
+        """Take one patch of each image in its place, where its gradients are, and hold them.
+
+        Raises:
+            DataError: too many images cannot be read any more.
+        """
+        if self.resident is not None:
+            self.resident = resident_patches(self.resident, size, seed=seed)
+        else:
+            self.resident = load_patches(
+                self.source,
+                self.positions,
+                size,
+                seed=seed,
+                max_pixels=self.max_pixels,
+                progress=_shown(progress, "cutting"),
+                quarantine=self.quarantine,
+            )
+            self.quarantine.write_csv(self._listing)
+            self.quarantine.raise_if_above(self.max_unreadable)
+            self.sizes = self.sizes[np.isin(self.positions, self.resident.positions)]
+            self.positions = self.resident.positions
+            self.images = self.source.select(self.positions)
+        self.patches = True
+
+    def picture_size(self, size: int) -> int:
+        """Return the side at which to look at whole images, once trained on views of a size.
+
+        Where views are of patches, whole images are larger: things then look as large in them as
+        they do in the patches.
+        """
+        if not self.patches:
+            return size
+        return min(max(self.facts.side, size), CONTEXT * size)
+
+    def shown(
+        self, count: int, *, size: int, seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Return a few of what views are made of: (n, 3, H, W) pixels and (n, 2) sizes."""
+        if self.patches and self.resident is not None:
+            drawn = np.sort(epoch_order(len(self.images), seed=seed, epoch=0)[:count])
+            return self.resident.pixels[drawn], self.resident.sizes[drawn]
+        squares, _ = self.squares(count, size=2 * size, seed=seed)
+        return squares, np.full((len(squares), 2), 2 * size)
 
     def squares(
         self, count: int, *, size: int, seed: int

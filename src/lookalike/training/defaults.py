@@ -22,6 +22,9 @@ SMALL_SIDE = 96
 CPU_SIDE = 32
 """Pixels at which a CPU trains: a 16-wide ResNet-18 then sees near a thousand images a second."""
 
+PATCH_SIDE = 32
+"""Pixels of a patch where a method trains on patches: Exemplar-CNN's (arXiv:1406.6909)."""
+
 CPU_IMAGES = 120_000
 """Images, counted once an epoch, that a CPU run sees in all: some minutes on two cores."""
 
@@ -132,7 +135,7 @@ def resolve(
     """
     fill = _Open()
     _refuse_nonsense(asked, facts)
-    size = fill.fill("size", asked["size"], _size(facts, device))
+    size = fill.fill("size", asked["size"], _size(method, facts, device))
     plan, recipe, why = _recipe(method, size)
     views_arguments = dict(asked["views_arguments"] or {})
     if asked["views"] is not None:
@@ -162,7 +165,7 @@ def resolve(
     decay = {}
     if mine and "weight_decay" not in given:
         decay["weight_decay"] = recipe.weight_decay
-        if device.type == "cpu" and optim == "sgd":
+        if device.type == "cpu" and optim == "sgd" and recipe.weight_decay:
             reason = "no GPU: a short run learns more with a strong one"
             fill.choices.append(Choice("optim.weight_decay", CPU_WEIGHT_DECAY, reason))
             decay["weight_decay"] = CPU_WEIGHT_DECAY
@@ -232,7 +235,9 @@ def _largest_power(limit: int) -> int:
     return 1 << max(limit, 2).bit_length() - 1
 
 
-def _size(facts: Facts, device: torch.device) -> tuple[int, str]:
+def _size(method: type[Method], facts: Facts, device: torch.device) -> tuple[int, str]:
+    if method.seed_patches:
+        return PATCH_SIDE, "patches as large as the paper's"
     if facts.side <= 40:
         return max(facts.side, 16), f"the images are {facts.side} px"
     if device.type == "cpu":

@@ -156,6 +156,8 @@ def train(
                 progress=progress,
             )
             settings = resolve(asked, method_class, images.facts, here.device)
+            if method_class.seed_patches:
+                images.cut_patches(settings.size, seed=seed, progress=progress)
             job = _Job(folder, images, settings, method_class, here, progress=progress)
             if not job.finished(allow_changes=allow_changes):
                 job.run(evaluate=evaluate)
@@ -264,11 +266,9 @@ class _Job:
     def _picture(self) -> Image.Image:
         """Return the picture of the views that training sees, of a few images."""
         size, seed = self.settings.size, self.settings.seed
-        squares, _ = self.images.squares(PICTURED, size=2 * size, seed=seed)
-        sizes = torch.full((len(squares), 2), squares.shape[-1])
-        index = torch.arange(len(squares))
-        plan, pixels = self.settings.plan, torch.from_numpy(squares)
-        return views_picture(plan, pixels, sizes, index, size=size, seed=seed, count=len(squares))
+        pixels, sizes = map(torch.from_numpy, self.images.shown(PICTURED, size=size, seed=seed))
+        index, plan = torch.arange(len(pixels)), self.settings.plan
+        return views_picture(plan, pixels, sizes, index, size=size, seed=seed, count=len(pixels))
 
     def _build(self) -> Method:
         settings, here = self.settings, self.here
@@ -339,7 +339,7 @@ class _Job:
     def _encoder(self, method: Method) -> Encoder:
         return Encoder(
             method.backbone,
-            size=self.settings.size,
+            size=self.images.picture_size(self.settings.size),
             mean=self.mean,
             std=self.std,
             name=self.settings.backbone,

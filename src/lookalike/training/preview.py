@@ -13,9 +13,11 @@ from PIL import Image
 
 from lookalike import _check, registry
 from lookalike.data.order import epoch_order
+from lookalike.data.patches import resident_patches
 from lookalike.data.resident import load_resident
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError
+from lookalike.methods.base import Method
 from lookalike.training.defaults import Facts, resolve
 from lookalike.training.job import train
 from lookalike.views.picture import views_picture
@@ -62,17 +64,21 @@ def preview(
     side = int(np.median(shown.sizes.min(axis=1)))
     asked = {name: each.default for name, each in inspect.signature(train).parameters.items()}
     asked |= {"method": method, "views": views, "size": size, "seed": seed}
+    scheme: type[Method] = registry.load(registry.locate("methods", method))
     settings = resolve(
         {**asked, "views_arguments": views_arguments},
-        registry.load(registry.locate("methods", method)),
+        scheme,
         Facts(len(images), side, resident=True),
         torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
+    positions = drawn[shown.positions]
+    if scheme.seed_patches:
+        shown = resident_patches(shown._replace(positions=positions), settings.size, seed=seed)
     return views_picture(
         settings.plan,
         torch.from_numpy(shown.pixels[:count]),
         torch.from_numpy(shown.sizes[:count]),
-        torch.from_numpy(drawn[shown.positions[:count]]),
+        torch.from_numpy(positions[:count]),
         size=settings.size,
         seed=seed,
     )

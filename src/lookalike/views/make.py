@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from lookalike.randomness import uniforms
-from lookalike.views import ops
+from lookalike.views import affine, ops, tone
 from lookalike.views.plans import Plan, View
 
 _ATTEMPTS = 10  # crops tried before the central one, as in torchvision's RandomResizedCrop
+_MORE = 2**32  # streams of the changes that came later: those before keep their draws
 _CACHED_PIXELS = 2**16  # pictures that a CPU's cache holds while all their changes are made
 
 
@@ -74,7 +75,8 @@ def make_views(
 ) -> tuple[Tensor, ...]:
     """Make all views of a batch of whole images, each drawn from (seed, epoch, index, view) alone.
 
-    In this order: crop, flip, jitter, greyscale, blur, solarise, normalise.
+    In this order: crop, flip, warp, jitter, principal colours, tone, hue, greyscale, blur,
+    solarise, normalise.
 
     Args:
         plan: the views to make.
@@ -179,6 +181,8 @@ class _Look(NamedTuple):
     grey: Tensor  # (B,) bool
     sigma: Tensor  # (B,), 0 where there is no blur
     threshold: Tensor  # (B,), above 1 where nothing is solarised
+    warp: Tensor  # (B, 4) shift right and down, scale, angle; (B, 0) where the view has none
+    tint: Tensor  # (B, 10) principal factors, power, factor and shift of the tone, turn; or (B, 0)
 
     def of(self, rows: Tensor) -> _Look:
         """Return the look of some pictures."""
@@ -201,6 +205,7 @@ def _draw_look(
         box = crop_boxes(view, sizes, seed=seed, epoch=epoch, index=index, number=number)
     draws = uniforms(14, seed=seed, epoch=epoch, index=index, stream=2 * number + 1)
     flip, jitter, grey, blur, sigma, solarise, *amounts = draws[:, :10].unbind(1)
+    warp, tint = _draw_more(view, seed=seed, epoch=epoch, index=index, number=number)
     ranges = [(max(0.0, 1 - strength), 1 + strength) for strength in view.jitter[:3]]
     ranges.append((-view.jitter[3], view.jitter[3]))
     factors = [_between(ends, amount) for ends, amount in zip(ranges, amounts, strict=True)]
@@ -213,7 +218,36 @@ def _draw_look(
         grey=grey < view.grey,
         sigma=torch.where(blur < view.blur, _between(view.blur_sigma, sigma), 0.0),
         threshold=torch.where(solarise < view.solarise, view.solarise_threshold, 2.0),
+        warp=warp,
+        tint=tint,
     )
+
+
+def _draw_more(
+    view: View, *, seed: int, epoch: int, index: Tensor, number: int | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Draw warp and tint, as `_Look` has them; nothing for a view that has neither."""
+    if not (view.warps or view.tints):
+        return (torch.empty(len(index), 0, device=index.device),) * 2
+    draws = uniforms(15, seed=seed, epoch=epoch, index=index, stream=_MORE + number)
+    chosen = draws[:, :1] < view.tone  # (B, 1)
+    turn = math.radians(view.rotation)
+    warp = [
+        _between((-view.translation, view.translation), draws[:, 1:3]),
+        _between([math.log(end) for end in view.scale], draws[:, 3:4]).exp(),
+        _between((-turn, turn), draws[:, 4:5]),
+    ]
+    powers = _between([math.log(end) for end in view.tone_power], draws[:, 8:10]).exp()
+    factors = _between([math.log(end) for end in view.tone_factor], draws[:, 10:12]).exp()
+    shifts = _between((-view.tone_shift, view.tone_shift), draws[:, 12:14])
+    tint = [
+        _between([math.log(end) for end in view.principal], draws[:, 5:8]).exp(),
+        torch.where(chosen, powers, 1.0),
+        torch.where(chosen, factors, 1.0),
+        torch.where(chosen, shifts, 0.0),
+        _between((-view.hue_shift, view.hue_shift), draws[:, 14:15]),
+    ]
+    return torch.cat(warp, dim=1), torch.cat(tint, dim=1)
 
 
 def _between(ends: Sequence[float], draws: Tensor) -> Tensor:
@@ -323,16 +357,28 @@ def _cachefuls(look: _Look, *, most: int) -> Iterator[tuple[int | None, Tensor]]
 
 
 def _cut(view: View, look: _Look, images: Tensor, size: int) -> Tensor:
-    """Crop, resize and flip."""
+    """Crop, resize, flip and warp."""
     if look.box is None:
-        return ops.flip(images / 255, look.mirrored)
-    return ops.resized_crop(
-        images, look.box, size=size, interpolation=view.interpolation, mirrored=look.mirrored
-    )
+        pictures = ops.flip(images / 255, look.mirrored)
+    else:
+        pictures = ops.resized_crop(
+            images, look.box, size=size, interpolation=view.interpolation, mirrored=look.mirrored
+        )
+    if view.warps:
+        pictures = affine.warp(pictures, look.warp[:, :2], look.warp[:, 2], look.warp[:, 3])
+    return pictures
 
 
 def _finish(view: View, look: _Look, pictures: Tensor) -> Tensor:
     """Do what comes after the jitter, leaving out what the view never does."""
+    if view.tints:
+        tint = look.tint
+        if view.principal != (1.0, 1.0):
+            pictures = tone.stretch_principal(pictures, tint[:, :3])
+        if view.tone:
+            pictures = tone.change_tone(pictures, tint[:, 3:5], tint[:, 5:7], tint[:, 7:9])
+        if view.hue_shift:
+            pictures = ops.shift_hue(pictures, tint[:, 9])
     if view.grey:
         pictures = ops.greyscale(pictures, look.grey)
     if view.blur:

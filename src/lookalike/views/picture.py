@@ -94,12 +94,24 @@ def _description(view: View) -> str:
     parts = [f"crop {view.area[0]:.0%} to {view.area[1]:.0%} of the area, {view.interpolation}"]
     if view.flip:
         parts.append(f"flip {view.flip:g}")
+    if view.translation:
+        parts.append(f"shift {view.translation:g}")
+    if view.scale != (1.0, 1.0):
+        parts.append(f"scale {view.scale[0]:g} to {view.scale[1]:g}")
+    if view.rotation:
+        parts.append(f"turn {view.rotation:g}°")
     if any(view.jitter):
         names = ("brightness", "contrast", "saturation", "hue")
         strengths = ", ".join(
             f"{name} {strength:g}" for name, strength in zip(names, view.jitter, strict=True)
         )
         parts.append(f"jitter {view.jitter_probability:g} ({strengths})")
+    if view.principal != (1.0, 1.0):
+        parts.append(f"principal colours {view.principal[0]:g} to {view.principal[1]:g}")
+    if view.tone:
+        parts.append(f"tone {view.tone:g} (power {view.tone_power[0]:g} to {view.tone_power[1]:g})")
+    if view.hue_shift:
+        parts.append(f"hue {view.hue_shift:g}")
     if view.grey:
         parts.append(f"grey {view.grey:g}")
     if view.blur:

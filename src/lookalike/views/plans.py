@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from lookalike import _check
 
+_RANGES = ("area", "ratio", "scale", "principal", "tone_power", "tone_factor", "blur_sigma")
+"""Fields of `View` that are a lowest and a highest number above 0."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -17,9 +20,20 @@ class View:
         ratio: width over height of a crop, lowest and highest, drawn log-uniformly.
         interpolation: how the crop is resized, always with antialiasing.
         flip: probability of mirroring left and right.
+        translation: how far the picture may be shifted either way, as a share of its side.
+        scale: factor by which it grows, lowest and highest, drawn log-uniformly.
+        rotation: how far it may be turned either way, in degrees.
         jitter: how far brightness, contrast, saturation (each a factor from 1 - s to 1 + s) and hue
             (a turn from -s to s, at most 0.5) may change; they come in a random order.
         jitter_probability: probability of any of the four.
+        principal: factor of the colours along each of their principal axes in the picture, lowest
+            and highest, drawn log-uniformly.
+        tone: probability of changing saturation and value (HSV), each by a power, a factor and a
+            shift of its own.
+        tone_power: lowest and highest, drawn log-uniformly.
+        tone_factor: lowest and highest, drawn log-uniformly.
+        tone_shift: what may be added or taken away.
+        hue_shift: how far the hue may turn either way, at most 0.5.
         grey: probability of losing all colour.
         blur: probability of a Gaussian blur.
         blur_sigma: its standard deviation in pixels, lowest and highest.
@@ -35,8 +49,17 @@ class View:
     ratio: tuple[float, float] = (1.0, 1.0)
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     flip: float = 0.0
+    translation: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    rotation: float = 0.0
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     jitter_probability: float = 1.0
+    principal: tuple[float, float] = (1.0, 1.0)
+    tone: float = 0.0
+    tone_power: tuple[float, float] = (0.25, 4.0)
+    tone_factor: tuple[float, float] = (0.7, 1.4)
+    tone_shift: float = 0.1
+    hue_shift: float = 0.0
     grey: float = 0.0
     blur: float = 0.0
     blur_sigma: tuple[float, float] = (0.1, 2.0)
@@ -45,7 +68,7 @@ class View:
     solarise_threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("area", "ratio", "blur_sigma"):
+        for name in _RANGES:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"{name} must be (low, high) above 0, got {(low, high)}")
@@ -57,15 +80,31 @@ class View:
                 "jitter must be four numbers of at least 0, the last (hue) at most 0.5, "
                 f"got {self.jitter}"
             )
+        _check.at_least(0, rotation=self.rotation)
+        if not 0 <= self.hue_shift <= 0.5:
+            raise ValueError(f"hue_shift must be in [0, 0.5], got {self.hue_shift}")
         _check.positive(blur_kernel=self.blur_kernel)
         _check.fraction(
             flip=self.flip,
+            translation=self.translation,
             jitter_probability=self.jitter_probability,
+            tone=self.tone,
+            tone_shift=self.tone_shift,
             grey=self.grey,
             blur=self.blur,
             solarise=self.solarise,
             solarise_threshold=self.solarise_threshold,
         )
+
+    @property
+    def warps(self) -> bool:
+        """Whether the picture is shifted, scaled or turned."""
+        return bool(self.translation or self.rotation) or self.scale != (1.0, 1.0)
+
+    @property
+    def tints(self) -> bool:
+        """Whether its colours change by more than the jitter."""
+        return bool(self.tone or self.hue_shift) or self.principal != (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -166,6 +205,23 @@ _CPC_SMALL = replace(
 )
 CPC_SMALL = Plan("cpc_small", (_CPC_SMALL,), normalise=True)
 
+# Dosovitskiy et al. 2014, arXiv:1406.6909, section 3.1: one view, of a patch. How factors, powers
+# and shifts are spread over their ranges is ours: factors and powers as often up as down.
+EXEMPLAR = Plan(
+    "exemplar",
+    (
+        View(
+            translation=0.2,
+            scale=(0.7, 1.4),
+            rotation=20.0,
+            principal=(0.5, 2.0),
+            tone=1.0,
+            hue_shift=0.1,
+        ),
+    ),
+    normalise=True,
+)
+
 PLANS = {
     plan.name: plan
     for plan in (
@@ -183,5 +239,6 @@ PLANS = {
         MOCO_V3,
         CPC,
         CPC_SMALL,
+        EXEMPLAR,
     )
 }
