@@ -42,7 +42,7 @@ class MoCo(Method):
     recipe = Recipe("sgd", lr=0.03, scaling="linear", weight_decay=1e-4)
     small_recipe = Recipe(
         "sgd",
-        lr=0.03,
+        lr=0.12,
         scaling="linear",
         weight_decay=5e-4,
         method_arguments={"momentum": 0.99, "temperature": 0.1, "layers": 1},

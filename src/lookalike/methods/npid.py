@@ -44,8 +44,8 @@ class NPID(Method):
     recipe = Recipe("sgd", lr=0.03, scaling="linear", weight_decay=1e-4)
     small_recipe = Recipe(
         "sgd",
-        lr=0.06,
-        scaling="linear",
+        lr=0.0075,
+        scaling="square_root",
         weight_decay=5e-4,
         method_arguments={"objective": "softmax", "temperature": 0.1},
     )

@@ -31,7 +31,7 @@ class SimSiam(Method):
     small_views = SIMSIAM_SMALL
     recipe = Recipe("sgd", lr=0.05, scaling="linear", weight_decay=1e-4)
     small_recipe = Recipe(
-        "sgd", lr=0.03, scaling="linear", weight_decay=5e-4, method_arguments={"layers": 2}
+        "sgd", lr=0.015, scaling="square_root", weight_decay=5e-4, method_arguments={"layers": 2}
     )
     constant_rate = ("predictor",)
 

@@ -9,7 +9,7 @@ NPID = {
     **SMALL,
     "method": "npid",
     "views": "npid",
-    "base_lr": 0.03,
+    "base_lr": 0.0075,
     "lr_scaling": "square_root",
     "epochs": 40,
     "method_arguments": {"objective": "softmax", "temperature": 0.1},

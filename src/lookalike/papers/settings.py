@@ -5,7 +5,7 @@ from types import MappingProxyType
 SMALL = MappingProxyType(
     {
         "backbone": "resnet18",
-        "backbone_arguments": {"width": 16, "stem": "strided"},
+        "backbone_arguments": {"width": 16, "stem": "strided", "zero_init_residual": False},
         "size": 32,
         "views_arguments": {"area": (0.2, 1.0)},
         "batch_size": 64,

@@ -11,6 +11,7 @@ from lookalike.papers.settings import SMALL
 SIMCLR = {
     **SMALL,
     "method": "simclr",
+    "backbone_arguments": {"width": 16, "stem": "strided"},
     "views": "simclr_small",
     "epochs": 25,
     "base_lr": 0.03,
