@@ -59,9 +59,10 @@ def test_layers_need_a_run(run: Path, photos: Path, capsys: pytest.CaptureFixtur
 def test_layers_need_labels(
     run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for photo in (photos / "0").iterdir():
-        shutil.copy(photo, tmp_path / photo.name)
-    assert main(["evaluate", str(run), "--data", str(tmp_path), "--layers", "--json"]) == 0
+    copy, data = tmp_path / "run", tmp_path / "data"  # the run's own evaluation stays
+    shutil.copytree(run, copy)
+    shutil.copytree(photos / "0", data)
+    assert main(["evaluate", str(copy), "--data", str(data), "--layers", "--json"]) == 0
     shown = capsys.readouterr()
     assert "layers" not in json.loads(shown.out)
     assert "no layer can be probed" in shown.err

@@ -132,3 +132,14 @@ def test_patches_are_the_papers_and_are_not_cropped_further():
         assert settings.method_arguments == {"image_count": facts.count}
         assert settings.plan == EXEMPLAR
         assert settings.optim_arguments == {"lr": 0.1, "weight_decay": 0.0}
+
+
+def test_a_method_that_looks_at_one_view_may_look_twice_as_often():
+    """Minutes are counted in pictures: half as many an image, twice as many epochs."""
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    facts = Facts(count=10_000, side=32, resident=True)
+    one, two = (
+        resolve(asked | {"method": "simclr", "views": views}, SimCLR, facts, CPU).epochs
+        for views in ("npid", "simclr_small")
+    )
+    assert (one, two) == (24, 12)

@@ -42,14 +42,15 @@ class CPC(Method):
         ValueError: a number is out of its range; the backbone has no grid.
 
     Deviations: wrong answers are all patches of the batch that are as many rows below, where the
-    paper does not say how many are drawn; products are divided by the root of their width.
+    paper does not say how many are drawn; products are divided by the root of their width. For
+    small images the learning rate is five times the paper's, which days on 32 GPUs allow for.
     """
 
     views = CPC_VIEWS
     small_views = CPC_SMALL
     recipe = Recipe("adamw", lr=2e-4, scaling="none")
     small_recipe = Recipe(
-        "adamw", lr=2e-4, scaling="none", method_arguments={"steps": 3, "out_dim": 64}
+        "adamw", lr=1e-3, scaling="none", method_arguments={"steps": 3, "out_dim": 64, "blocks": 3}
     )
     default_backbone = "patches"
 

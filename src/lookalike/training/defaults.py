@@ -25,8 +25,8 @@ CPU_SIDE = 32
 PATCH_SIDE = 32
 """Pixels of a patch where a method trains on patches: Exemplar-CNN's (arXiv:1406.6909)."""
 
-CPU_IMAGES = 120_000
-"""Images, counted once an epoch, that a CPU run sees in all: some minutes on two cores."""
+CPU_PICTURES = 240_000
+"""Views that a CPU run sees in all: some minutes on two cores."""
 
 CPU_AREA = (0.2, 1.0)
 CPU_WEIGHT_DECAY = 1e-3
@@ -148,7 +148,7 @@ def resolve(
             fill.choices.append(Choice("views.area", list(CPU_AREA), reason))
             views_arguments["area"] = CPU_AREA
     batch_size = fill.fill("batch_size", asked["batch_size"], _batch_size(facts, size, device))
-    epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, device))
+    epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, len(plan.views), device))
     network, arguments, network_why = _backbone(method, size, device)
     if asked["backbone"] is not None:
         network, arguments = asked["backbone"], {}
@@ -276,9 +276,9 @@ def _batch_size(facts: Facts, size: int, device: torch.device) -> tuple[int, str
     return wanted, reason
 
 
-def _epochs(facts: Facts, device: torch.device) -> tuple[int, str]:
+def _epochs(facts: Facts, views: int, device: torch.device) -> tuple[int, str]:
     if device.type == "cpu":
-        epochs = min(max(round(CPU_IMAGES / facts.count), 5), 200)
+        epochs = min(max(round(CPU_PICTURES / (views * facts.count)), 5), 200)
         return epochs, f"{facts.count:,} images and no GPU: minutes, not hours"
     return (200, "small images") if facts.side <= SMALL_SIDE else (100, "as papers compare")
 
