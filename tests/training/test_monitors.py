@@ -11,7 +11,7 @@ from lookalike.backbones.base import Backbone
 from lookalike.errors import TrainingError
 from lookalike.methods.base import Method, Step
 from lookalike.training.monitors import Monitors, refuse_collapse
-from lookalike.views.plans import IDENTITY, SIMCLR_SMALL
+from lookalike.views.plans import IDENTITY, SIMCLR_SMALL, Plan
 
 COUNT, SIDE = 40, 8
 
@@ -96,3 +96,11 @@ def test_reading_moves_nothing():
     for name, tensor in method.state_dict().items():
         assert tensor.equal(before[name])
     assert batch.views[0].shape[0] == COUNT
+
+
+def test_a_plan_of_one_view_is_watched_in_two_draws():
+    """Otherwise a view would be compared with itself, and always be found aligned."""
+    one = Plan("one", SIMCLR_SMALL.views[:1], normalise=False)
+    readings = monitors(plan=one).read(Watched(Pixels()), torch.float32)
+    assert readings["alignment"] > 0.05
+    assert "view_retrieval_top1" in readings

@@ -30,6 +30,8 @@ BATCH = 256
 class Monitors:
     """Readings of a method on fixed images and two fixed views of each.
 
+    Of a plan with one view they are those of two epochs.
+
     Args:
         squares: (n, 3, size, size) uint8 images on the device.
         labels: (n,) int64, -1 where unknown.
@@ -52,17 +54,21 @@ class Monitors:
         count, _, size, _ = squares.shape
         self._labels = labels
         self._plain = normalise(squares, mean, std)
-        self._views = make_views(
-            plan,
-            squares,
-            torch.full((count, 2), size, dtype=torch.int64, device=squares.device),
-            torch.arange(count, device=squares.device),
-            size=size,
-            seed=seed,
-            epoch=0,
-            mean=mean,
-            std=std,
-        )[:2]
+        draws = [
+            make_views(
+                plan,
+                squares,
+                torch.full((count, 2), size, dtype=torch.int64, device=squares.device),
+                torch.arange(count, device=squares.device),
+                size=size,
+                seed=seed,
+                epoch=epoch,
+                mean=mean,
+                std=std,
+            )
+            for epoch in range(1 if len(plan.views) > 1 else 2)
+        ]
+        self._views = tuple(view for draw in draws for view in draw)[:2]
 
     def read(self, method: Method, precision: torch.dtype) -> dict[str, float]:
         """Return the readings by name.
@@ -84,10 +90,9 @@ class Monitors:
                 ),
             ):
                 representation = _in_parts(method.backbone, self._plain)
-                first, *others = (_in_parts(method.embed, view) for view in self._views)
+                first, second = (_in_parts(method.embed, view) for view in self._views)
         finally:
             method.train(was_training)
-        second = others[0] if others else first
         readings = {
             "spread": spread(first),
             "rankme": effective_rank(representation),
@@ -99,7 +104,7 @@ class Monitors:
             vectors = representation.cpu().numpy()
             images = Embeddings(vectors, tuple(map(str, range(len(vectors)))), self._labels)
             readings["knn_top1"] = leave_one_out_accuracy(images, k=10)
-        elif others:
+        else:
             _, nearest = top_k(
                 torch.nn.functional.normalize(first, dim=1),
                 torch.nn.functional.normalize(second, dim=1),
