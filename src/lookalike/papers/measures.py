@@ -14,7 +14,7 @@ from lookalike.errors import UsageError
 from lookalike.evaluation.knn import knn_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.evaluation.quadrants import HasStages, quadrant_features
-from lookalike.evaluation.spectrum import effective_rank, spread
+from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import Encoder, evaluating, load_encoder, squares_in_parts
 from lookalike.training.job import load_method
 from lookalike.training.layers import load_stages
@@ -66,10 +66,13 @@ def rankme_share(run: Run, source: str) -> float:
     return effective_rank(vectors) / len(vectors[0])
 
 
-def projection_spread(run: Run, source: str) -> float:
-    """Return how widely the test images' projections point: about 1 healthy, 0 collapsed."""
-    vectors = _projections(run, open_source(source, split="test")).vectors
-    return spread(torch.from_numpy(vectors))
+def last_spread(run: Run, source: str) -> float:
+    """Return how widely projections point at the end: about 1 healthy, 0 collapsed.
+
+    It is what the monitors read of the views that the run was trained on.
+    """
+    rows = read_lines(run.path / "metrics.jsonl")
+    return float([row for row in rows if row["kind"] == "monitor"][-1]["spread"])
 
 
 def first_loss(run: Run, source: str) -> float:
@@ -114,7 +117,7 @@ MEASURES: dict[str, Measure] = {
         head_linear_top1,
         quadrant_linear_top1,
         rankme_share,
-        projection_spread,
+        last_spread,
         first_loss,
         highest_loss,
         last_loss,

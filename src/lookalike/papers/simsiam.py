@@ -34,8 +34,8 @@ CLAIMS = (
             Comparison(better="SimSiam", worse="no predictor", margin=0.2),
         ),
         settings=SIMSIAM,
-        measure="projection_spread",
-        note="the score is the spread of the projections: 100 % is healthy, 0 collapsed",
+        measure="last_spread",
+        note="the score is the spread of the projections of views: 100 % is healthy, 0 collapsed",
     ),
     Claim(
         name="batch-norm",
