@@ -17,6 +17,7 @@ from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import Encoder, load_encoder
 from lookalike.papers.measures import MEASURES, layer_linear_top1
 from lookalike.training.job import load_method, train
+from lookalike.views.make import normalise
 
 
 @pytest.fixture(scope="module")
