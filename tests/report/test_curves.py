@@ -36,3 +36,11 @@ def test_nothing_to_chart_is_no_chart(full_run: Path) -> None:
     record = replace(read_run(full_run), train=(), speed=(), monitors=())
     assert not training_charts(record)
     assert not monitor_charts(record)
+
+
+def test_who_never_waited_is_not_shown_how_long(full_run: Path) -> None:
+    record = read_run(full_run)
+    never = replace(record, speed=tuple({**row, "wait_share": 0.0} for row in record.speed))
+    titles = [chart.title for chart in training_charts(never)]
+    assert "Images a second" in titles
+    assert "Time spent waiting for images" not in titles

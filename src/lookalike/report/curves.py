@@ -72,10 +72,13 @@ def training_charts(record: RunRecord) -> list[Chart]:
         for key in [*TITLES, *sorted(logged - {"step", "epoch", *TITLES})]
     ]
     waited = "Time spent waiting for images"
-    charts += [
-        _chart(record.speed, "step", "images_per_second", "Images a second", include=(0,)),
-        _chart(record.speed, "step", "wait_share", waited, include=(0, 0.1), shares=True),
-    ]
+    charts.append(
+        _chart(record.speed, "step", "images_per_second", "Images a second", include=(0,))
+    )
+    if any(row.get("wait_share") for row in record.speed):  # images in memory are never waited for
+        charts.append(
+            _chart(record.speed, "step", "wait_share", waited, include=(0, 0.1), shares=True)
+        )
     return [chart for chart in charts if chart]
 
 
