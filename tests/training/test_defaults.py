@@ -7,6 +7,7 @@ import torch
 
 from lookalike.errors import DataError, UsageError
 from lookalike.methods.exemplar import Exemplar
+from lookalike.methods.npid import NPID
 from lookalike.methods.simclr import SimCLR
 from lookalike.training.defaults import Facts, resolve
 from lookalike.training.job import train
@@ -132,6 +133,13 @@ def test_patches_are_the_papers_and_are_not_cropped_further():
         assert settings.method_arguments == {"image_count": facts.count}
         assert settings.plan == EXEMPLAR
         assert settings.optim_arguments == {"lr": 0.1, "weight_decay": 0.0}
+
+
+def test_a_bank_must_hold_every_image():
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    asked |= {"method": "npid", "method_arguments": {"image_count": 5}}
+    with pytest.raises(UsageError, match="5 is less than the 1546 images"):
+        resolve(asked, NPID, HANDS, CPU)
 
 
 def test_a_method_that_looks_at_one_view_may_look_twice_as_often():

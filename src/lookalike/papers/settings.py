@@ -17,6 +17,7 @@ SMALL = MappingProxyType(
 """Half a minute of two quiet cores on the built-in photos of hands. No monitor stops a run, for
 some arms are there to collapse.
 
-Crop, learning rates and weight decay were chosen on other people's hands than those that a claim is
-measured on: a quarter of the training photos, by photo number.
+Crop and weight decay were chosen on other people's hands than those that a claim is measured on: a
+quarter of the training photos, by photo number. Learning rates were, too, or on training images of
+CIFAR-10; that of BYOL is SimCLR's.
 """

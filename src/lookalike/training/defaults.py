@@ -175,6 +175,12 @@ def resolve(
     for name, choice in chosen.items():
         if name not in method_arguments:
             method_arguments[name] = fill.fill(f"method.{name}", None, choice)
+    held = method_arguments.get("image_count", facts.count)
+    if held < facts.count:
+        raise UsageError(
+            f"--method.image-count {held} is less than the {facts.count} images\n"
+            "  fix: leave it out, or train on fewer with --limit"
+        )
     precision = None if asked["precision"] == "auto" else asked["precision"]
     return Resolved(
         method=asked["method"],
