@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +12,7 @@ import torch
 
 from lookalike import registry
 from lookalike.errors import DataError, UsageError
+from lookalike.inference import Encoder
 from lookalike.methods.base import Method, Recipe
 from lookalike.training.run_folder import Choice
 from lookalike.training.schedule import scaled_learning_rate
@@ -120,7 +122,11 @@ class _Open:
 
 
 def resolve(
-    asked: Mapping[str, Any], method: type[Method], facts: Facts, device: torch.device
+    asked: Mapping[str, Any],
+    method: type[Method],
+    facts: Facts,
+    device: torch.device,
+    start: Encoder | None = None,
 ) -> Resolved:
     """Return every setting of a run.
 
@@ -129,13 +135,14 @@ def resolve(
         method: the training scheme.
         facts: what the choices depend on.
         device: where training runs.
+        start: the encoder that training starts from.
 
     Raises:
         UsageError: a setting cannot be.
     """
     fill = _Open()
     _refuse_nonsense(asked, facts)
-    size = fill.fill("size", asked["size"], _size(method, facts, device))
+    size = fill.fill("size", asked["size"], _size(method, facts, device, start))
     plan, recipe, why = _recipe(method, size)
     views_arguments = dict(asked["views_arguments"] or {})
     if asked["views"] is not None:
@@ -149,7 +156,7 @@ def resolve(
             views_arguments["area"] = CPU_AREA
     batch_size = fill.fill("batch_size", asked["batch_size"], _batch_size(facts, size, device))
     epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, len(plan.views), device))
-    network, arguments, network_why = _backbone(method, size, device)
+    network, arguments, network_why = _backbone(method, size, device, start)
     if asked["backbone"] is not None:
         network, arguments = asked["backbone"], {}
     else:
@@ -171,7 +178,7 @@ def resolve(
             decay["weight_decay"] = CPU_WEIGHT_DECAY
     chosen = {name: (value, why) for name, value in recipe.method_arguments.items()}
     chosen |= method.fit(facts.count)
-    method_arguments = dict(asked["method_arguments"] or {})
+    method_arguments = _method_arguments(asked, method)
     for name, choice in chosen.items():
         if name not in method_arguments:
             method_arguments[name] = fill.fill(f"method.{name}", None, choice)
@@ -218,6 +225,11 @@ _FORMULAS: Final = {
 
 
 def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
+    if asked["from_"] and (asked["backbone"] or asked["backbone_arguments"]):
+        raise UsageError(
+            f"--backbone and --from {asked['from_']}: an encoder brings its own backbone\n"
+            "  fix: leave one of them out"
+        )
     lowest = {"size": 8, "epochs": 1, "batch_size": 2, "accumulate": 1, "workers": 0}
     lowest |= {"log_every": 1, "monitor_every": 1, "save_every": 0, "seed": 0, "warmup_epochs": 0}
     for name, least in lowest.items():
@@ -236,12 +248,28 @@ def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
         )
 
 
+def _method_arguments(asked: Mapping[str, Any], method: type[Method]) -> dict[str, Any]:
+    """Return what the user gave the method, the loss and its arguments among it."""
+    arguments = dict(asked["method_arguments"] or {})
+    given = {name: asked[name] for name in ("loss", "loss_arguments") if asked[name]}
+    if given and "loss" not in inspect.signature(method).parameters:
+        raise UsageError(
+            f"--loss: {asked['method']} has a loss of its own\n"
+            "  fix: leave it out, or take a method that learns from any: --method metric"
+        )
+    return arguments | given
+
+
 def _largest_power(limit: int) -> int:
     """Return the largest power of two up to a limit, at least 2."""
     return 1 << max(limit, 2).bit_length() - 1
 
 
-def _size(method: type[Method], facts: Facts, device: torch.device) -> tuple[int, str]:
+def _size(
+    method: type[Method], facts: Facts, device: torch.device, start: Encoder | None
+) -> tuple[int, str]:
+    if start is not None:
+        return start.size, "as the encoder it starts from"
     if method.seed_patches:
         return PATCH_SIDE, "patches as large as the paper's"
     if facts.side <= 40:
@@ -290,8 +318,11 @@ def _epochs(facts: Facts, views: int, device: torch.device) -> tuple[int, str]:
 
 
 def _backbone(
-    method: type[Method], size: int, device: torch.device
+    method: type[Method], size: int, device: torch.device, start: Encoder | None
 ) -> tuple[str, dict[str, Any], str]:
+    if start is not None:
+        published = {"pretrained": False} if "pretrained" in start.arguments else {}
+        return start.name, {**start.arguments, **published}, "as the encoder it starts from"
     if method.default_backbone is not None:
         return method.default_backbone, {}, "the method's own"
     if device.type == "cpu":

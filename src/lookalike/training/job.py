@@ -19,7 +19,7 @@ from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
 from lookalike.gallery import make_gallery
-from lookalike.inference import Encoder
+from lookalike.inference import Encoder, load_encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
 from lookalike.scorecard import score
@@ -48,6 +48,8 @@ def train(
     out: str | Path | None = None,
     method: str = "simclr",
     backbone: str | None = None,
+    loss: str | None = None,
+    from_: str | Path | None = None,
     views: str | None = None,
     optim: str | None = None,
     epochs: int | None = None,
@@ -76,6 +78,7 @@ def train(
     quiet: bool = False,
     method_arguments: Mapping[str, Any] | None = None,
     backbone_arguments: Mapping[str, Any] | None = None,
+    loss_arguments: Mapping[str, Any] | None = None,
     views_arguments: Mapping[str, Any] | None = None,
     optim_arguments: Mapping[str, Any] | None = None,
 ) -> Run:
@@ -87,6 +90,9 @@ def train(
         method: training scheme, by name, or mine.py:MyMethod.
         backbone: resnet18, resnet34, resnet50, small_conv, patches, any timm model, or
             mine.py:MyNet; none: one that fits the method, the images and the machine.
+        loss: of a method that takes any, such as metric: triplet, supcon, ..., or
+            mine.py:my_loss; none: the method's.
+        from_: run, or model folder, whose encoder training starts from.
         views: plan of views, by name; none: the method's for images of this size.
         optim: sgd, lars or adamw; none: the method's.
         epochs: times every image is seen; none: as fits the images and the machine.
@@ -115,6 +121,7 @@ def train(
         quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
         backbone_arguments: of the backbone, by name.
+        loss_arguments: of the loss, by name.
         views_arguments: fields of every view in the plan, by name.
         optim_arguments: of the optimizer, by name.
 
@@ -155,10 +162,13 @@ def train(
                 listing=folder.path / f"unreadable{'' if here.leads else f'.{here.rank}'}.csv",
                 progress=progress,
             )
-            settings = resolve(asked, method_class, images.facts, here.device)
+            start = load_encoder(from_, device="cpu") if from_ else None
+            settings = resolve(asked, method_class, images.facts, here.device, start)
             if method_class.seed_patches:
                 images.cut_patches(settings.size, seed=seed, progress=progress)
-            job = _Job(folder, images, settings, method_class, here, progress=progress)
+            job = _Job(folder, images, settings, method_class, here, start, progress=progress)
+            if from_:
+                job.record["from"] = str(from_)
             if not job.finished(allow_changes=allow_changes):
                 job.run(evaluate=evaluate)
     return Run(folder.path)
@@ -174,6 +184,7 @@ class _Job:
         settings: Resolved,
         method: type[Method],
         here: World,
+        start: Encoder | None,
         *,
         progress: Progress,
     ) -> None:
@@ -183,7 +194,11 @@ class _Job:
         self.method = method
         self.here = here
         self.progress = progress
-        self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
+        self.start = start
+        if start is not None:
+            self.mean, self.std = start.mean, start.std
+        else:
+            self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
         self.record = {
             **settings.record(),
             **images.record(),
@@ -191,6 +206,8 @@ class _Job:
             "std": self.std,
             "processes": here.size,
         }
+        if start is not None:
+            self.record["start"] = start.fingerprint()
 
     def finished(self, *, allow_changes: bool) -> bool:
         """Whether the folder holds this very run, done.
@@ -273,7 +290,7 @@ class _Job:
     def _build(self) -> Method:
         settings, here = self.settings, self.here
         torch.manual_seed(settings.seed)  # one initialisation on every process
-        method = build_method(self.record).to(here.device)
+        method = build_method(self.record, start=self.start).to(here.device)
         method = method.to(memory_format=torch.channels_last)
         if here.size > 1:
             synchronize_batch_norm(method)
@@ -337,13 +354,15 @@ class _Job:
         return loop
 
     def _encoder(self, method: Method) -> Encoder:
+        settings = self.settings
+        kept, name, arguments = method.encoder(settings.backbone, settings.backbone_arguments)
         return Encoder(
-            method.backbone,
-            size=self.images.picture_size(self.settings.size),
+            kept,
+            size=self.images.picture_size(settings.size),
             mean=self.mean,
             std=self.std,
-            name=self.settings.backbone,
-            arguments=self.settings.backbone_arguments,
+            name=name,
+            arguments=arguments,
         )
 
     def _measure(self, encoder: Encoder) -> None:
@@ -353,6 +372,7 @@ class _Job:
             encoder,
             self.images.spec,
             trained_on=self.images.source,
+            starting=self.start,
             max_unreadable=self.images.max_unreadable,
             max_pixels=self.images.max_pixels,
         )
@@ -363,13 +383,19 @@ class _Job:
             self.progress.say(line)
 
 
-def build_method(config: Mapping[str, Any]) -> Method:
+def build_method(config: Mapping[str, Any], *, start: Encoder | None = None) -> Method:
     """Return the method that a run's resolved settings describe, freshly initialised.
+
+    Args:
+        config: the settings, as run.json has them.
+        start: whose backbone's weights it starts from; none: random ones.
 
     Raises:
         UsageError: there is no such method or backbone, or it does not take these arguments.
     """
     backbone = build_backbone(config["backbone"], **config["backbone_arguments"])
+    if start is not None:  # before the method, which may copy it
+        backbone.load_state_dict(start.backbone.state_dict())
     location = registry.locate("methods", config["method"])
     try:
         method: Method = registry.load(location)(backbone, **config["method_arguments"])
