@@ -1,4 +1,4 @@
-"""Embeddings of earlier batches, with their labels. Wang et al. 2020, arXiv:1912.06798, sec. 3.2."""
+"""Labelled embeddings of earlier batches. Wang et al. 2020, arXiv:1912.06798, section 3.2."""
 
 import torch
 from torch import Tensor, nn

@@ -166,7 +166,7 @@ def train(
             settings = resolve(asked, method_class, images.facts, here.device, start)
             if method_class.seed_patches:
                 images.cut_patches(settings.size, seed=seed, progress=progress)
-            job = _Job(folder, images, settings, method_class, here, start, progress=progress)
+            job = _Job(folder, images, settings, method_class, here, start=start, progress=progress)
             if from_:
                 job.record["from"] = str(from_)
             if not job.finished(allow_changes=allow_changes):
@@ -184,8 +184,8 @@ class _Job:
         settings: Resolved,
         method: type[Method],
         here: World,
-        start: Encoder | None,
         *,
+        start: Encoder | None,
         progress: Progress,
     ) -> None:
         self.folder = folder
