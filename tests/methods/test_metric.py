@@ -95,7 +95,7 @@ def test_without_a_head_the_encoder_is_the_backbone():
 
 
 def test_an_unknown_loss_is_told_what_there_is():
-    with pytest.raises(UsageError, match="'tripelt' is no loss .* Did you mean triplet"):
+    with pytest.raises(UsageError, match=r"'tripelt' is no loss .* Did you mean triplet"):
         make(loss="tripelt")
 
 

@@ -18,6 +18,7 @@ from lookalike import registry
 from lookalike.durable import write_atomically
 from lookalike.errors import UsageError
 from lookalike.papers.claims import Arm, Claim, Verdict
+from lookalike.papers.figure import claim_figure
 from lookalike.papers.measures import MEASURES
 from lookalike.training.job import train
 
@@ -130,7 +131,7 @@ def reproduce(
         say: told each line of progress; none: printed on stderr.
 
     Returns:
-        One outcome a claim, also written to `out`/PAPER/CLAIM.json.
+        One outcome a claim, also written to `out`/PAPER/CLAIM.json and, as a picture, CLAIM.svg.
 
     Raises:
         UsageError: there is no such paper or claim.
@@ -151,8 +152,10 @@ def reproduce(
         outcome = _run(
             paper, each, tuple(range(seeds)), out / paper, source=source or each.source, say=say
         )
-        content = json.dumps(outcome.to_json(), indent=2, ensure_ascii=False)
+        found = outcome.to_json()
+        content = json.dumps(found, indent=2, ensure_ascii=False)
         write_atomically(out / paper / f"{each.name}.json", content.encode())
+        write_atomically(out / paper / f"{each.name}.svg", claim_figure(found).encode())
         outcomes.append(outcome)
     return outcomes
 
