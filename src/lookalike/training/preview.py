@@ -64,6 +64,7 @@ def preview(
     side = int(np.median(shown.sizes.min(axis=1)))
     asked = {name: each.default for name, each in inspect.signature(train).parameters.items()}
     asked |= {"method": method, "views": views, "size": size, "seed": seed}
+    asked |= {"sampling": "shuffled"}  # a picture of views needs no labels
     scheme: type[Method] = registry.load(registry.locate("methods", method))
     settings = resolve(
         {**asked, "views_arguments": views_arguments},
