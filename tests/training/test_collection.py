@@ -69,6 +69,10 @@ def test_patches_are_the_same_from_memory_and_from_files(photos, tmp_path):
     assert kept.facts.count == read.facts.count == 8
 
 
+def test_folders_are_classes(photos, tmp_path):
+    assert collected(photos, tmp_path).facts.classes == 2
+
+
 def test_the_record_is_that_of_the_whole_images(photos, tmp_path):
     images = collected(photos, tmp_path)
     before = images.record()

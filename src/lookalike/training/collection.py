@@ -72,7 +72,8 @@ class Collection:
     def facts(self) -> Facts:
         """What the default settings depend on."""
         side = int(np.median(self.sizes.min(axis=1)))
-        return Facts(len(self.images), side, self.resident is not None)
+        classes = len(self.images.class_names)
+        return Facts(len(self.images), side, self.resident is not None, classes)
 
     def record(self) -> dict[str, Any]:
         """Return what run.json says of the images; another set of images differs in it."""

@@ -43,11 +43,13 @@ class Facts:
     count: images to train on.
     side: median of the images' shorter sides, in pixels.
     resident: whether the images live in memory, decoded.
+    classes: classes that the images' labels tell apart; 0 where there are no labels.
     """
 
     count: int
     side: int
     resident: bool
+    classes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,7 @@ def resolve(
             fill.choices.append(Choice("optim.weight_decay", CPU_WEIGHT_DECAY, reason))
             decay["weight_decay"] = CPU_WEIGHT_DECAY
     chosen = {name: (value, why) for name, value in recipe.method_arguments.items()}
-    chosen |= method.fit(facts.count)
+    chosen |= method.fit(facts.count, facts.classes)
     method_arguments = _method_arguments(asked, method)
     for name, choice in chosen.items():
         if name not in method_arguments:
@@ -187,6 +189,12 @@ def resolve(
         raise UsageError(
             f"--method.image-count {held} is less than the {facts.count} images\n"
             "  fix: leave it out, or train on fewer with --limit"
+        )
+    told_apart = method_arguments.get("class_count", facts.classes)
+    if told_apart < facts.classes:
+        raise UsageError(
+            f"--method.class-count {told_apart} is less than the {facts.classes} classes\n"
+            "  fix: leave it out"
         )
     precision = None if asked["precision"] == "auto" else asked["precision"]
     return Resolved(

@@ -68,7 +68,7 @@ def preview(
     settings = resolve(
         {**asked, "views_arguments": views_arguments},
         scheme,
-        Facts(len(images), side, resident=True),
+        Facts(len(images), side, resident=True, classes=len(images.class_names)),
         torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
     positions = drawn[shown.positions]
