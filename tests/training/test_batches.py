@@ -7,6 +7,7 @@ from PIL import Image
 
 from lookalike.data.quarantine import Quarantine
 from lookalike.data.resident import load_resident
+from lookalike.data.samplers import SHUFFLED, Classes, Identities
 from lookalike.data.sources import open_source
 from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
 from lookalike.training.distributed import World
@@ -27,7 +28,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-def viewing(world=None, seed=3):
+def viewing(world=None, seed=3, order=SHUFFLED):
     return Viewing(
         plan=MOCO_V2,
         size=SIZE,
@@ -36,6 +37,7 @@ def viewing(world=None, seed=3):
         mean=(0.5, 0.5, 0.5),
         std=(0.2, 0.2, 0.2),
         world=world or World(0, 1, CPU),
+        order=order,
     )
 
 
@@ -120,3 +122,72 @@ def test_a_file_that_breaks_in_training_is_listed_and_replaced(photos, tmp_path)
     assert [len(batch.index) for batch in made] == [BATCH, BATCH]
     if 4 in torch.cat([batch.index for batch in made]):
         assert broken.name in (tmp_path / "unreadable.csv").read_text()
+
+
+ORDERS = [Classes(3), Identities(2)]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@pytest.mark.parametrize("kind", ["resident", "streamed"])
+def test_batches_by_class_go_on_in_the_middle_of_an_epoch(photos, tmp_path, kind, order):
+    def batches(start):
+        settings = viewing(order=order)
+        if kind == "resident":
+            return resident(photos, settings).epoch(1, start=start, stop=2)
+        return streamed(photos, settings, tmp_path).epoch(1, start=start, stop=2)
+
+    assert_same(list(batches(0))[1:], batches(1))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_share_batches_by_class(photos, size, order):
+    whole = resident(photos, viewing(order=order)).epoch(0, start=0, stop=2)
+    shares = (
+        resident(photos, viewing(World(rank, size, CPU), order=order)).epoch(0, start=0, stop=2)
+        for rank in range(size)
+    )
+    for batch, parts in zip(whole, zip(*shares, strict=True), strict=True):
+        assert batch.labels.equal(torch.cat([part.labels for part in parts]))
+        assert batch.index.equal(torch.cat([part.index for part in parts]))
+
+
+def test_a_batch_is_of_classes(photos):
+    for batch in resident(photos, viewing(order=Classes(3))).epoch(0, start=0, stop=2):
+        assert batch.labels.sort().values.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_an_image_that_comes_again_is_seen_anew(photos, tmp_path):
+    """A class of one image fills its group with it: no two of its views are the same."""
+    kept = load_resident(open_source(photos).select([0, 7, 8, 9]))
+    labels = np.array([0, 1, 1, 1])
+    settings = viewing(order=Classes(3))
+    (batch,) = ResidentBatches(kept, labels, settings).epoch(0, start=0, stop=1)
+    lone = (batch.labels == 0).nonzero()[:, 0]
+    assert batch.index[lone].tolist() == [0, 0, 0]
+    for view in batch.views:
+        assert len(view[lone].flatten(1).unique(dim=0)) == 3
+
+
+def test_streams_show_what_memory_shows_where_images_come_again(photos, tmp_path):
+    """Their crops are rounded to 8 bits, and more is not between them."""
+    images = open_source(photos).select([0, 7, 8, 9])
+    settings = viewing(order=Classes(3))
+    (here,) = ResidentBatches(load_resident(images), images.labels, settings).epoch(
+        0, start=0, stop=1
+    )
+    stream = StreamedBatches(
+        images,
+        settings,
+        workers=0,
+        max_pixels=10_000,
+        quarantine=Quarantine(4, ()),
+        listing=tmp_path / "unreadable.csv",
+        max_unreadable=0.0,
+    )
+    (streamed_batch,) = stream.epoch(0, start=0, stop=1)
+    assert here.index.equal(streamed_batch.index)
+    assert here.labels.equal(streamed_batch.labels)
+    assert len(set(here.index.tolist())) < len(here.index)
+    for view, same in zip(here.views, streamed_batch.views, strict=True):
+        assert (view - same).abs().mean() < 0.1 * view.std()

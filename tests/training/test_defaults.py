@@ -15,7 +15,7 @@ from lookalike.training.job import train
 from lookalike.views.plans import EXEMPLAR
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-HANDS = Facts(count=1546, side=64, resident=True, classes=5)
+HANDS = Facts(count=1546, side=64, resident=True, class_names=5)
 PHOTOS = Facts(count=100_000, side=375, resident=False)
 CIFAR = Facts(count=50_000, side=32, resident=True)
 

@@ -185,3 +185,91 @@ def test_a_limit_draws_images_with_the_seed(photos, tmp_path):
         assert run.config["images"] == 16
         digests.append(run.config["images_sha256"])
     assert digests[0] == digests[1] != digests[2]
+
+
+MINE = (
+    '"""Mine."""\n'
+    "from lookalike.methods.base import Method, Step\n\n\n"
+    "class Mine(Method):\n"
+    '    """Pulls the images of a class together."""\n\n'
+    "    needs_labels = True\n"
+    '    sampling = "classes"\n'
+    "    images_per_class = 2\n\n"
+    "    def forward(self, batch):\n"
+    "        one, other = self.backbone(batch.views[0]).unflatten(0, (-1, 2)).unbind(1)\n"
+    "        assert batch.labels.min() >= 0\n"
+    "        assert batch.labels[::2].equal(batch.labels[1::2])\n"
+    "        return Step((one - other).square().mean())\n"
+)
+BY_CLASS = {**TINY, "log_every": 1, "evaluate": False}
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    return f"{path}:Mine"
+
+
+@pytest.fixture
+def partly(photos, tmp_path):
+    """As `photos`, but the label of every fifth image is unknown."""
+    with np.load(photos) as table:
+        labels = table["labels"].copy()
+        labels[::5] = -1
+        np.savez(tmp_path / "partly.npz", images=table["images"], labels=labels)
+    return tmp_path / "partly.npz"
+
+
+@pytest.mark.parametrize("resident_mb", [64, 0])
+def test_a_method_with_labels_sees_classes_and_no_image_without_a_label(
+    partly, tmp_path, mine, resident_mb
+):
+    settings = {**BY_CLASS, "method": mine, "resident_mb": resident_mb, "workers": 0}
+    run = train(partly, out=tmp_path / "run", **settings)
+    assert run.config["images"] == 25
+    assert run.config["unlabelled"] == 7
+    assert (run.config["sampling"], run.config["images_per_class"]) == ("classes", 2)
+    assert len([row for row in run.metrics if "loss" in row]) == 25 // 8
+    log = (run.path / "log.txt").read_text()
+    assert "classes, which training learns from, 7 without a label left out" in log
+    assert "never sees" not in log
+
+
+def test_a_run_by_class_that_broke_off_ends_as_one_that_did_not(photos, tmp_path, monkeypatch):
+    settings = {**BY_CLASS, "sampling": "classes", "epochs": 2, "save_every": 0}
+    whole = train(photos, out=tmp_path / "whole", **settings)
+    assert "classes, which only the batches are drawn by" in (whole.path / "log.txt").read_text()
+    scheme, steps = type(load_method(whole.path)), []
+
+    def fall(method, step, progress):
+        steps.append(progress)
+        if len(steps) == 3:
+            raise KeyError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scheme, "after_step", fall)
+        with pytest.raises(KeyError, match="power cut"):
+            train(photos, out=tmp_path / "broken", **settings)
+    broken = train(photos, out=tmp_path / "broken", **settings)
+    losses = [[row["loss"] for row in run.metrics if "loss" in row] for run in (whole, broken)]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 8
+    one, other = (load_method(run.path).state_dict() for run in (whole, broken))
+    assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize(("labels", "told"), [([-1] * 8, "no labels"), ([3] * 8, "one class only")])
+def test_labels_that_tell_nothing_apart_are_too_few(tmp_path, mine, labels, told):
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images=images, labels=np.array(labels))
+    for settings in ({"method": mine}, {"sampling": "identities"}):
+        with pytest.raises(DataError, match=f"has {told}, and this training compares classes"):
+            train(tmp_path / "few.npz", out=tmp_path / "run", **{**BY_CLASS, **settings})
+
+
+def test_images_that_cannot_be_laid_out_are_told_before_a_run_begins(photos, tmp_path):
+    settings = {**BY_CLASS, "sampling": "identities", "images_per_class": 8}
+    with pytest.raises(UsageError, match=r"--sampling identities: batch_size must be above"):
+        train(photos, out=tmp_path / "run", **settings)
+    assert not (tmp_path / "run" / "run.json").exists()

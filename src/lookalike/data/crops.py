@@ -96,7 +96,7 @@ class Cropper:
         """Make one batch.
 
         Args:
-            positions: (B,) the images wanted.
+            positions: (B,) the images wanted; N more, or 2 N, is the same image with other crops.
             out: (B, views, 3, size, size), filled with their crops.
             note: told each row before it is worked on.
 

@@ -19,13 +19,21 @@ def epoch_order(count: int, *, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: count, seed or epoch is below 0.
     """
+    return np.argsort(random_keys(count, seed=seed, epoch=epoch), kind="stable")
+
+
+def random_keys(count: int, *, seed: int, epoch: int) -> npt.NDArray[np.uint64]:
+    """Return `count` keys to sort by; more of them begin with the same ones.
+
+    Raises:
+        ValueError: count, seed or epoch is below 0.
+    """
     if min(count, seed, epoch) < 0:
         raise ValueError(
             f"count, seed and epoch must be at least 0, got {count}, {seed} and {epoch}"
         )
     start = _mix(_mix(np.array([seed], np.uint64)) + np.uint64(epoch))
-    keys = _mix(start + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN_GAMMA)
-    return np.argsort(keys, kind="stable")
+    return _mix(start + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN_GAMMA)
 
 
 def batch_positions(

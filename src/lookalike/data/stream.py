@@ -33,8 +33,8 @@ class CropStream:
 
     Args:
         images: the set.
-        batches: the places in the set of each batch's images, (B,) each; to go on in the middle,
-            give those that are left.
+        batches: the places in the set of each batch's images, (B,) each, or N more, or 2 N, for
+            other crops of the same image; to go on in the middle, give those that are left.
         boxes: draws the crops; must be picklable if there are workers.
         views: crops of each image.
         size: side of a crop in pixels.

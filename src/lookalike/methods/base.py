@@ -111,6 +111,15 @@ class Method(nn.Module, ABC):
     """Whether to train on one patch of each image, where its gradients are, in its place."""
 
     needs_labels: ClassVar[bool] = False
+    """Whether the loss is made of labels: images without one are then left out."""
+
+    sampling: ClassVar[Literal["shuffled", "classes", "identities"]] = "shuffled"
+    """How batches are drawn: from all images alike, some images of each of some classes, or many of
+    a few identities among others; see `data/samplers.py`."""
+
+    images_per_class: ClassVar[int] = 4
+    """Images of each class, or identity, in a batch that is drawn so."""
+
     needs_teacher: ClassVar[bool] = False
 
     def __init__(self, backbone: Backbone) -> None:
@@ -123,7 +132,7 @@ class Method(nn.Module, ABC):
 
         Args:
             images: how many there are to train on; `Batch.index` counts them from 0.
-            classes: how many the labels tell apart, from 0; 0 where there are no labels.
+            classes: how many the source names; labels are below it. 0 where it names none.
         """
         return {}
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lookalike.data.order import batch_positions, epoch_order
+from lookalike.data.order import batch_positions
 from lookalike.data.quarantine import Quarantine
 from lookalike.data.resident import Resident
+from lookalike.data.samplers import SHUFFLED, Order, appearances
 from lookalike.data.sources import ImageSet
 from lookalike.data.stream import CropStream
 from lookalike.methods.base import Batch
@@ -38,6 +39,7 @@ class Viewing:
         mean: (3,) taken out of the pixels; 0 leaves them in [0, 1].
         std: (3,) they are divided by.
         world: the processes that share each batch.
+        order: how an epoch is laid out.
     """
 
     plan: Plan
@@ -47,10 +49,22 @@ class Viewing:
     mean: Sequence[float]
     std: Sequence[float]
     world: World
+    order: Order = SHUFFLED
 
-    def shares(self, count: int, epoch: int, start: int, stop: int) -> list[Positions]:
-        """Return this process's part of each of some global batches of an epoch."""
-        order = epoch_order(count, seed=self.seed, epoch=epoch)
+    def shares(self, labels: Positions, epoch: int, start: int, stop: int) -> list[Positions]:
+        """Return this process's part of each of some global batches of an epoch.
+
+        Where an image comes more than once in an epoch, N is added each time: its place is the
+        remainder by N, and its views are drawn anew.
+
+        Args:
+            labels: (N,) of the images.
+            epoch: from 0.
+            start: the first batch.
+            stop: the one after the last.
+        """
+        order = self.order.lay_out(labels, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
+        order = order + len(labels) * appearances(order)
         rank, world = self.world.rank, self.world.size
         return [
             batch_positions(order, batch=number, batch_size=self.batch_size, rank=rank, world=world)
@@ -78,19 +92,21 @@ class ResidentBatches:
         self.waited = 0.0
         self._pixels = torch.from_numpy(images.pixels).to(device)
         self._sizes = torch.from_numpy(images.sizes).to(device)
+        self._known = labels
         self._labels = torch.from_numpy(labels).to(device)
         self._viewing = viewing
 
     def epoch(self, epoch: int, *, start: int, stop: int) -> Iterator[Batch]:
         """Yield batches start, ..., stop - 1 of an epoch."""
         viewing = self._viewing
-        for positions in viewing.shares(self.count, epoch, start, stop):
-            index = torch.from_numpy(positions).to(viewing.world.device)
+        for positions in viewing.shares(self._known, epoch, start, stop):
+            drawn = torch.from_numpy(positions).to(viewing.world.device)
+            index = drawn % self.count
             views = make_views(
                 viewing.plan,
                 self._pixels[index],
                 self._sizes[index],
-                index,
+                drawn,
                 size=viewing.size,
                 seed=viewing.seed,
                 epoch=epoch,
@@ -142,7 +158,7 @@ class StreamedBatches:
             DataError: too many images cannot be read any more.
         """
         viewing, device, self.waited = self._viewing, self._viewing.world.device, 0.0
-        shares = viewing.shares(self.count, epoch, start, stop)
+        shares = viewing.shares(self._images.labels, epoch, start, stop)
         stream = CropStream(
             self._images,
             shares,
@@ -161,11 +177,10 @@ class StreamedBatches:
                 self._quarantine.add(*each)
                 self._quarantine.write_csv(self._listing)
                 self._quarantine.raise_if_above(self._max_unreadable)
-            index = torch.from_numpy(positions).to(device)
             views = finish_views(
                 viewing.plan,
                 made.pixels.to(device, non_blocking=True),
-                index,
+                torch.from_numpy(positions).to(device),
                 seed=viewing.seed,
                 epoch=epoch,
                 mean=viewing.mean,

@@ -16,9 +16,11 @@ from lookalike.data.quarantine import Quarantine, survey
 from lookalike.data.resident import Resident, load_resident, load_squares, resident_bytes
 from lookalike.data.sources import ImageSet, open_source
 from lookalike.errors import DataError, UsageError
+from lookalike.methods.base import Method
 from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
 from lookalike.training.defaults import Facts
 from lookalike.training.progress import Progress
+from lookalike.training.sampling import Sampling
 from lookalike.views.plans import Plan
 
 MEASURED = 2000
@@ -30,6 +32,7 @@ class Collection:
 
     Attributes:
         patches: whether `resident` holds a patch of each image in its place.
+        unlabelled: images left out, for they have no label.
 
     Args:
         spec: what the user called them.
@@ -62,6 +65,7 @@ class Collection:
         self.positions = positions
         self.sizes = sizes
         self.patches = False
+        self.unlabelled = 0
         self.resident = resident
         self.quarantine = quarantine
         self._listing = listing
@@ -72,8 +76,40 @@ class Collection:
     def facts(self) -> Facts:
         """What the default settings depend on."""
         side = int(np.median(self.sizes.min(axis=1)))
-        classes = len(self.images.class_names)
-        return Facts(len(self.images), side, self.resident is not None, classes)
+        known = self.images.labels[self.images.labels >= 0]
+        counts = np.unique(known, return_counts=True)[1]
+        largest = int(counts.max(initial=0))
+        return Facts(
+            len(self.images),
+            side,
+            resident=self.resident is not None,
+            classes=len(counts),
+            largest_class=largest,
+            class_names=len(self.images.class_names),
+        )
+
+    def keep_labelled(self) -> None:
+        """Leave out the images without a label.
+
+        Raises:
+            DataError: labels name fewer than two classes.
+        """
+        keep = np.flatnonzero(self.images.labels >= 0)
+        classes = self.images.labels[keep]
+        if not len(keep) or (classes == classes[0]).all():
+            told = "one class only" if len(keep) else "no labels"
+            raise DataError(
+                f"{self.spec} has {told}, and this training compares classes\n"
+                "  fix: one folder a class, or a table with a column of labels; or a method and a "
+                "--sampling that need none"
+            )
+        self.unlabelled = len(self.images) - len(keep)
+        if self.unlabelled:
+            self.positions, self.sizes = self.positions[keep], self.sizes[keep]
+            self.images = self.source.select(self.positions)
+            if self.resident is not None:
+                pixels, sizes, positions = self.resident
+                self.resident = Resident(pixels[keep], sizes[keep], positions[keep])
 
     def record(self) -> dict[str, Any]:
         """Return what run.json says of the images; another set of images differs in it."""
@@ -86,9 +122,34 @@ class Collection:
             "split": self.source.split,
             "images": len(self.images),
             "unreadable": len(self.quarantine),
+            "unlabelled": self.unlabelled,
             "classes": list(self.images.class_names),
             "images_sha256": digest.hexdigest(),
         }
+
+    def tell_labels(self, sampling: str, method: type[Method]) -> str:
+        """Return what training makes of the labels, in a few words."""
+        classes = f"{self.facts.classes:,} classes"
+        apart = f", {self.unlabelled:,} without a label left out" if self.unlabelled else ""
+        if method.needs_labels:
+            return f", of {classes}, which training learns from{apart}"
+        if sampling != "shuffled":
+            return f", of {classes}, which only the batches are drawn by{apart}"
+        known = int((self.images.labels >= 0).sum())
+        return f", {known:,} with labels, which training never sees" if known else ", no labels"
+
+    def steps_an_epoch(self, drawn: Sampling, *, seed: int) -> int:
+        """Return the whole batches in an epoch.
+
+        Raises:
+            UsageError: these images cannot be laid out so.
+        """
+        labels, size = self.images.labels, drawn.batch_size
+        try:
+            laid = drawn.order.lay_out(labels, batch_size=size, seed=seed, epoch=0)
+        except ValueError as problem:
+            raise UsageError(f"--sampling {drawn.name}: {problem}") from problem
+        return len(laid) // size
 
     def batches(self, viewing: Viewing, *, workers: int) -> ResidentBatches | StreamedBatches:
         """Return batches of views of these images."""

@@ -15,6 +15,7 @@ from lookalike.errors import DataError, UsageError
 from lookalike.inference import Encoder
 from lookalike.methods.base import Method, Recipe
 from lookalike.training.run_folder import Choice
+from lookalike.training.sampling import Sampling, choose_sampling
 from lookalike.training.schedule import scaled_learning_rate
 from lookalike.views.plans import PLANS, Plan
 
@@ -43,13 +44,17 @@ class Facts:
     count: images to train on.
     side: median of the images' shorter sides, in pixels.
     resident: whether the images live in memory, decoded.
-    classes: classes that the images' labels tell apart; 0 where there are no labels.
+    classes: that their labels name.
+    largest_class: images of the class that has most.
+    class_names: classes of the source, above every label; a limit may leave none of some.
     """
 
     count: int
     side: int
     resident: bool
     classes: int = 0
+    largest_class: int = 0
+    class_names: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,8 @@ class Resolved:
         warmup_epochs: epochs in which the learning rate rises.
         epochs: times every image is seen.
         batch_size: images a step, over all processes.
+        sampling: how batches are drawn: shuffled, classes or identities.
+        images_per_class: in a batch; None where classes play no part.
         seed: of everything that is random.
         accumulate: parts in which a batch is projected.
         precision: "bfloat16" or "float32".
@@ -90,6 +97,8 @@ class Resolved:
     warmup_epochs: float
     epochs: int
     batch_size: int
+    sampling: str
+    images_per_class: int | None
     seed: int
     accumulate: int
     precision: str
@@ -99,6 +108,11 @@ class Resolved:
     log_every: int
     monitor_every: int
     choices: tuple[Choice, ...]
+
+    @property
+    def drawn(self) -> Sampling:
+        """How batches are drawn."""
+        return Sampling(self.sampling, self.images_per_class, self.batch_size)
 
     def record(self) -> dict[str, Any]:
         """Return the settings as run.json holds them."""
@@ -156,7 +170,10 @@ def resolve(
             reason = "no GPU: a short run learns more from milder crops"
             fill.choices.append(Choice("views.area", list(CPU_AREA), reason))
             views_arguments["area"] = CPU_AREA
-    batch_size = fill.fill("batch_size", asked["batch_size"], _batch_size(facts, size, device))
+    sampling = choose_sampling(
+        asked, method, facts, usual=_batch_size(facts, size, device), fill=fill.fill
+    )
+    batch_size = sampling.batch_size
     epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, len(plan.views), device))
     network, arguments, network_why = _backbone(method, size, device, start)
     if asked["backbone"] is not None:
@@ -179,7 +196,7 @@ def resolve(
             fill.choices.append(Choice("optim.weight_decay", CPU_WEIGHT_DECAY, reason))
             decay["weight_decay"] = CPU_WEIGHT_DECAY
     chosen = {name: (value, why) for name, value in recipe.method_arguments.items()}
-    chosen |= method.fit(facts.count, facts.classes)
+    chosen |= method.fit(facts.count, facts.class_names)
     method_arguments = _method_arguments(asked, method)
     for name, choice in chosen.items():
         if name not in method_arguments:
@@ -190,10 +207,10 @@ def resolve(
             f"--method.image-count {held} is less than the {facts.count} images\n"
             "  fix: leave it out, or train on fewer with --limit"
         )
-    told_apart = method_arguments.get("class_count", facts.classes)
-    if told_apart < facts.classes:
+    told_apart = method_arguments.get("class_count", facts.class_names)
+    if told_apart < facts.class_names:
         raise UsageError(
-            f"--method.class-count {told_apart} is less than the {facts.classes} classes\n"
+            f"--method.class-count {told_apart} is less than the {facts.class_names} classes\n"
             "  fix: leave it out"
         )
     precision = None if asked["precision"] == "auto" else asked["precision"]
@@ -211,6 +228,8 @@ def resolve(
         ),
         epochs=epochs,
         batch_size=batch_size,
+        sampling=sampling.name,
+        images_per_class=sampling.images_per_class,
         seed=asked["seed"],
         accumulate=asked["accumulate"],
         precision=fill.fill("precision", precision, _precision(device)),
@@ -239,6 +258,7 @@ def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
             "  fix: leave one of them out"
         )
     lowest = {"size": 8, "epochs": 1, "batch_size": 2, "accumulate": 1, "workers": 0}
+    lowest |= {"images_per_class": 1}
     lowest |= {"log_every": 1, "monitor_every": 1, "save_every": 0, "seed": 0, "warmup_epochs": 0}
     for name, least in lowest.items():
         if asked[name] is not None and asked[name] < least:

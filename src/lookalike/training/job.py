@@ -32,6 +32,7 @@ from lookalike.training.loop import Loop, Pace
 from lookalike.training.monitors import Monitors
 from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Run, RunFolder, differences
+from lookalike.training.sampling import needs_labels
 from lookalike.training.schedule import warmup_cosine
 from lookalike.views.picture import views_picture
 
@@ -54,6 +55,8 @@ def train(
     optim: str | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
+    sampling: Literal["shuffled", "classes", "identities"] | None = None,
+    images_per_class: int | None = None,
     size: int | None = None,
     seed: int = 0,
     base_lr: float | None = None,
@@ -97,6 +100,9 @@ def train(
         optim: sgd, lars or adamw; none: the method's.
         epochs: times every image is seen; none: as fits the images and the machine.
         batch_size: images a step, over all processes; none: as fits the images and the machine.
+        sampling: what batches are drawn from: all images alike, some images of each of some
+            classes, or many of a few identities among others; none: the method's.
+        images_per_class: images of each class in a batch; none: the method's.
         size: side of a training view in pixels; none: as fits the images and the machine.
         seed: of everything that is random.
         base_lr: learning rate before it is scaled by the batch; none: the method's.
@@ -162,6 +168,8 @@ def train(
                 listing=folder.path / f"unreadable{'' if here.leads else f'.{here.rank}'}.csv",
                 progress=progress,
             )
+            if needs_labels(sampling, method_class):
+                images.keep_labelled()
             start = load_encoder(from_, device="cpu") if from_ else None
             settings = resolve(asked, method_class, images.facts, here.device, start)
             if method_class.seed_patches:
@@ -195,6 +203,7 @@ class _Job:
         self.here = here
         self.progress = progress
         self.start = start
+        self.steps_an_epoch = images.steps_an_epoch(settings.drawn, seed=settings.seed)
         if start is not None:
             self.mean, self.std = start.mean, start.std
         else:
@@ -268,9 +277,8 @@ class _Job:
         self.folder.start(self.record, list(settings.choices), name or str(self.here.device))
         unreadable = len(images.quarantine)
         listed = f", {unreadable:,} unreadable (listed in unreadable.csv)" if unreadable else ""
-        known = int((images.images.labels >= 0).sum())
-        labels = f", {known:,} with labels, which training never sees" if known else ", no labels"
-        say(f"data     {len(images.images):,} images from {images.spec}{labels}{listed}")
+        told = images.tell_labels(settings.sampling, self.method)
+        say(f"data     {len(images.images):,} images from {images.spec}{told}{listed}")
         width = max((len(choice.name) for choice in settings.choices), default=0)
         for number, choice in enumerate(settings.choices):
             start = "chosen" if number == 0 else ""
@@ -299,10 +307,9 @@ class _Job:
 
     def _loop(self, method: Method) -> Loop:
         settings, here = self.settings, self.here
-        steps_an_epoch = len(self.images.images) // settings.batch_size
         peak = settings.optim_arguments["lr"]
-        steps = settings.epochs * steps_an_epoch
-        warmup = min(round(settings.warmup_epochs * steps_an_epoch), steps)
+        steps = settings.epochs * self.steps_an_epoch
+        warmup = min(round(settings.warmup_epochs * self.steps_an_epoch), steps)
         make = registry.load(registry.locate("training.optim", settings.optim))
         viewing = Viewing(
             plan=settings.plan,
@@ -312,10 +319,11 @@ class _Job:
             mean=self.mean,
             std=self.std,
             world=here,
+            order=settings.drawn.order,
         )
         pace = Pace(
             epochs=settings.epochs,
-            steps_an_epoch=steps_an_epoch,
+            steps_an_epoch=self.steps_an_epoch,
             batch_size=settings.batch_size,
             learning_rate=lambda step: warmup_cosine(step, steps=steps, warmup=warmup, base=peak),
             precision=getattr(torch, settings.precision),

@@ -64,11 +64,12 @@ def preview(
     side = int(np.median(shown.sizes.min(axis=1)))
     asked = {name: each.default for name, each in inspect.signature(train).parameters.items()}
     asked |= {"method": method, "views": views, "size": size, "seed": seed}
+    asked |= {"sampling": "shuffled"}  # a picture of views needs no labels
     scheme: type[Method] = registry.load(registry.locate("methods", method))
     settings = resolve(
         {**asked, "views_arguments": views_arguments},
         scheme,
-        Facts(len(images), side, resident=True, classes=len(images.class_names)),
+        Facts(len(images), side, resident=True, class_names=len(images.class_names)),
         torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
     positions = drawn[shown.positions]

@@ -1,0 +1,114 @@
+"""How batches are drawn: what the user asked for, what the method wants and what the data allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from lookalike.data.samplers import SHUFFLED, Classes, Identities, Order
+from lookalike.errors import UsageError
+from lookalike.methods.base import Method
+
+if TYPE_CHECKING:
+    from lookalike.training.defaults import Facts
+
+_ORDERS: Final[Mapping[str, Callable[[int], Order]]] = {
+    "classes": Classes,
+    "identities": Identities,
+}
+
+
+class Sampling(NamedTuple):
+    """How batches are drawn.
+
+    name: shuffled, classes or identities.
+    images_per_class: in a batch; None where classes play no part.
+    batch_size: images a step, over all processes.
+    """
+
+    name: str
+    images_per_class: int | None
+    batch_size: int
+
+    @property
+    def order(self) -> Order:
+        """How an epoch is laid out."""
+        if self.images_per_class is None:
+            return SHUFFLED
+        return _ORDERS[self.name](self.images_per_class)
+
+
+def needs_labels(asked: str | None, method: type[Method]) -> bool:
+    """Return whether training looks at labels, given the sampling that was asked for."""
+    return method.needs_labels or (asked or method.sampling) != "shuffled"
+
+
+def choose_sampling(
+    asked: Mapping[str, Any],
+    method: type[Method],
+    facts: Facts,
+    *,
+    usual: tuple[int, str],
+    fill: Callable[[str, Any, tuple[Any, str]], Any],
+) -> Sampling:
+    """Return how batches are drawn.
+
+    Args:
+        asked: arguments of `lookalike.train`, by name.
+        method: the training scheme.
+        facts: what the choices depend on.
+        usual: size of a batch where classes play no part, and why.
+        fill: fills in what was left open, by name, and remembers why.
+
+    Raises:
+        UsageError: the data have too few classes, or the numbers do not fit each other.
+    """
+    name, size = asked["sampling"] or method.sampling, asked["batch_size"]
+    if name == "shuffled":
+        if asked["images_per_class"] is not None:
+            raise UsageError(
+                "--images-per-class says nothing where batches are drawn from all images alike\n"
+                "  fix: leave it out, or --sampling classes"
+            )
+        return Sampling(name, None, fill("batch_size", size, usual))
+    fill("sampling", asked["sampling"], (name, "the method's"))
+    each = fill(
+        "images_per_class", asked["images_per_class"], (method.images_per_class, "the method's")
+    )
+    if name == "identities":
+        return Sampling(name, each, fill("batch_size", size, usual))
+    if each > facts.largest_class:
+        raise UsageError(
+            f"--images-per-class {each} is more than any class has images\n"
+            f"  fix: --images-per-class {facts.largest_class}"
+        )
+    if size is not None:
+        _refuse_uneven(size, each, facts.classes)
+    count = max(min(usual[0] // each, facts.classes), 2)
+    all_of_them = "all " if count == facts.classes else ""
+    reason = f"{all_of_them}{count} classes, {each} images of each"
+    return Sampling(name, each, fill("batch_size", size, (count * each, reason)))
+
+
+def _refuse_uneven(size: int, each: int, classes: int) -> None:
+    """Raise UsageError unless a batch is of some of the classes, with so many images of each."""
+    fitting = [each * min(max(count, 2), classes) for count in (size // each, size // each + 1)]
+    nearest = " or ".join(f"--batch-size {near}" for near in dict.fromkeys(fitting))
+    if size % each:
+        raise UsageError(
+            f"--batch-size {size} is no multiple of {each} images a class\n  fix: {nearest}"
+        )
+    if size // each > classes:
+        enough = (k for k in range(-(-size // classes), size // 2 + 1) if size % k == 0)
+        more = "".join(f", or --images-per-class {k}" for k in islice(enough, 1))
+        raise UsageError(
+            f"--batch-size {size} takes {size // each} classes with {each} images of each, and "
+            f"there are {classes}\n"
+            f"  fix: {nearest}{more}"
+        )
+    if size // each < 2:
+        raise UsageError(
+            f"--batch-size {size} is one class with {each} images: nothing to compare it with\n"
+            f"  fix: {nearest}"
+        )
