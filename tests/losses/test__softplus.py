@@ -1,6 +1,8 @@
 """Row sums of softplus against torch's own, held dense."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -83,6 +85,26 @@ def test_all_columns_at_once_are_those_of_torch():
     label = torch.zeros(9, dtype=torch.int64), torch.zeros(11, dtype=torch.int64)
     want = F.softplus(SCALE * rows @ columns.T + offset[:, None], threshold=40).sum(1)
     torch.testing.assert_close(tiled(rows, columns, offset, *label, "same"), want)
+
+
+def test_no_matrix_of_all_pairs_is_held():
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not status.exists():
+        pytest.skip("the system does not tell peak memory")
+
+    def read(field):
+        return int(re.search(rf"{field}:\s*(\d+) kB", status.read_text())[1]) * 1024
+
+    def act(count):
+        rows = torch.randn(count, 8, requires_grad=True)
+        labels = torch.arange(count) // 4
+        tiled(rows, rows, rows[:, 0], labels, labels, "same", exclude_self=True).sum().backward()
+
+    act(8)  # loads what is loaded lazily
+    reset.write_text("5")
+    before = read("VmRSS")
+    act(6144)
+    assert read("VmHWM") - before < 6144 * 6144 * 4 / 4
 
 
 def test_the_gradient_is_not_differentiated_again():

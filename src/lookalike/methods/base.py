@@ -127,11 +127,12 @@ class Method(nn.Module, ABC):
         self.backbone = backbone
 
     @classmethod
-    def fit(cls, images: int) -> Mapping[str, tuple[object, str]]:
+    def fit(cls, images: int, classes: int) -> Mapping[str, tuple[object, str]]:
         """Return the arguments that only the data can tell, each with its reason.
 
         Args:
             images: how many there are to train on; `Batch.index` counts them from 0.
+            classes: how many the source names; labels are below it. 0 where it names none.
         """
         return {}
 

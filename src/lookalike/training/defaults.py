@@ -46,6 +46,7 @@ class Facts:
     resident: whether the images live in memory, decoded.
     classes: that their labels name.
     largest_class: images of the class that has most.
+    class_names: classes of the source, above every label; a limit may leave none of some.
     """
 
     count: int
@@ -53,6 +54,7 @@ class Facts:
     resident: bool
     classes: int = 0
     largest_class: int = 0
+    class_names: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +196,7 @@ def resolve(
             fill.choices.append(Choice("optim.weight_decay", CPU_WEIGHT_DECAY, reason))
             decay["weight_decay"] = CPU_WEIGHT_DECAY
     chosen = {name: (value, why) for name, value in recipe.method_arguments.items()}
-    chosen |= method.fit(facts.count)
+    chosen |= method.fit(facts.count, facts.class_names)
     method_arguments = _method_arguments(asked, method)
     for name, choice in chosen.items():
         if name not in method_arguments:
@@ -204,6 +206,12 @@ def resolve(
         raise UsageError(
             f"--method.image-count {held} is less than the {facts.count} images\n"
             "  fix: leave it out, or train on fewer with --limit"
+        )
+    told_apart = method_arguments.get("class_count", facts.class_names)
+    if told_apart < facts.class_names:
+        raise UsageError(
+            f"--method.class-count {told_apart} is less than the {facts.class_names} classes\n"
+            "  fix: leave it out"
         )
     precision = None if asked["precision"] == "auto" else asked["precision"]
     return Resolved(
