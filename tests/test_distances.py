@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lookalike.distances import centred, pair_squares, root, tiles_of, widened
+from lookalike import distances
+from lookalike.distances import PairTile, by_tiles, centred, pair_squares, root, tiles_of, widened
 
 
 def rows_of(seed: int, rows: int = 9, width: int = 5) -> Tensor:
@@ -72,6 +73,32 @@ def test_tiles_cover_each_row_once(count: int) -> None:
     covered = list(tiles_of(torch.empty(count, 1)))
     assert [slice_.start for slice_ in covered[1:]] == [slice_.stop for slice_ in covered[:-1]]
     assert (covered[0].start, covered[-1].stop) == (0, count)
+
+
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("tile", [1, 30, 2**18])
+def test_tiles_hold_each_pair_and_backward_makes_them_again(
+    tile: int, once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def near_and_far(pairs: PairTile, weight: float) -> Tensor:
+        made.append(pairs.squares.numel())
+        near, far = (pairs.squares.where(those, 0).sum(1) for those in pairs[1:3])
+        return torch.stack([near, weight * far], dim=1)
+
+    monkeypatch.setattr(distances, "CPU_TILE", tile)
+    rows, labels = rows_of(5).requires_grad_(), torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 3])
+    got = by_tiles(near_and_far, rows, labels, 3.0, once=once)
+    squares, same = (rows[:, None] - rows).square().sum(2), labels[:, None] == labels
+    near, far = ((squares * those).triu(1 if once else -9) for those in (same, ~same))
+    torch.testing.assert_close(got, torch.stack([near.sum(1), 3 * far.sum(1)], dim=1))
+    forward = len(made)
+    assert max(made) == {1: 9, 30: 4 * 9, 2**18: 9 * 9}[tile]
+    (gradient,) = torch.autograd.grad(got.sum(), rows)
+    want = torch.autograd.grad(near.sum() + 3 * far.sum(), rows)[0]
+    torch.testing.assert_close(gradient, want)
+    assert len(made) == (2 * forward if forward > 1 else 1)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ differences are taken. What is left of it, rows far from the origin, `centred` t
 """
 
 import math
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from lookalike import _check
 from lookalike.similarity import unit_rows
@@ -83,3 +84,58 @@ def tiles_of(rows: Tensor) -> Iterator[slice]:
     height = math.ceil(area / len(rows))
     for start in range(0, len(rows), height):
         yield slice(start, min(start + height, len(rows)))
+
+
+class PairTile(NamedTuple):
+    """Some rows beside all of them, or beside themselves and those after: I rows and J columns."""
+
+    squares: Tensor  # (I, J) squared distances
+    positive: Tensor  # (I, J) bool, of one label; the row itself is not
+    negative: Tensor  # (I, J) bool
+    i: slice  # the rows
+
+
+def by_tiles(
+    of_tile: Callable[..., Tensor],
+    rows: Tensor,
+    labels: Tensor,
+    *others: object,
+    once: bool = False,
+) -> Tensor:
+    """Return what a function makes of each row, a tile at a time; backward makes the tiles again.
+
+    Args:
+        of_tile: takes a `PairTile` and the others, returns (I, ...).
+        rows: (N, D), as `centred` returns them.
+        labels: (N,) integers.
+        others: what else the function takes.
+        once: each pair once: columns begin at the tile's first row, and only later ones are
+            positive or negative.
+
+    Returns:
+        (N, ...).
+    """
+    tiles, wide = list(tiles_of(rows)), widened(rows)
+    start = (of_tile, wide, labels, rows.dtype, once)
+    if len(tiles) == 1 or not rows.requires_grad:
+        return torch.cat([_part(i, *start, *others) for i in tiles])
+    parts = [checkpoint(_part, i, *start, *others, use_reentrant=False) for i in tiles]
+    return torch.cat(parts)
+
+
+def _part(  # noqa: PLR0917  checkpoint's arguments are positional
+    i: slice,
+    of_tile: Callable[..., Tensor],
+    wide: Tensor,
+    labels: Tensor,
+    precision: torch.dtype,
+    once: bool,
+    *others: object,
+) -> Tensor:
+    first = i.start if once else 0
+    squares = pair_squares(wide[i], wide[first:], precision)
+    same = labels[i, None] == labels[first:]
+    if once:
+        return of_tile(PairTile(squares, same.triu(1), (~same).triu(1), i), *others)
+    itself = torch.ones_like(same).triu(i.start).tril(i.start)
+    return of_tile(PairTile(squares, same & ~itself, ~same, i), *others)
