@@ -174,6 +174,8 @@ def _entries(room: str) -> dict[str, Location]:
 
 def _is_entry(location: Location, room: _Room) -> bool:
     """Return whether this is, or returns, what the room holds, from what its caller supplies."""
+    if not location.attribute.endswith(room.suffix):
+        return False
     made = _source.result(location.path, location.attribute)
     if room.makes and room.makes not in _source.ancestry(location.path, made):
         return False

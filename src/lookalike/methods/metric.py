@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lookalike import _check, registry
 from lookalike.backbones.base import Backbone
 from lookalike.backbones.embedding import Embedding
+from lookalike.losses.pair_statistics import pair_statistics
 from lookalike.methods.base import Batch, Method, Recipe, Step
 from lookalike.nn.cross_batch_memory import CrossBatchMemory
 from lookalike.nn.gather import gather
@@ -79,6 +80,10 @@ class Metric(Method):
             **(loss_arguments or {}),
         }
         inspect.signature(self.loss).bind(None, None, **self.loss_arguments)
+        # A soft margin is no distance: then what counts as active is what lies the wrong way round.
+        numbers = {k: v for k, v in self.loss_arguments.items() if (k, v) != ("margin", "soft")}
+        known = inspect.signature(pair_statistics).parameters
+        self._watched = {name: value for name, value in numbers.items() if name in known}
         self.widths = self.preset.widths if widths is None else tuple(widths)
         self.projector = mlp(backbone.dim, *self.widths) if self.widths else nn.Identity()
         dim = self.widths[-1] if self.widths else backbone.dim
@@ -93,10 +98,11 @@ class Metric(Method):
         embeddings = torch.cat([gather(view) for view in projections])  # (N, D)
         labels = gather(batch.labels).repeat(len(projections))  # (N,)
         carry = (embeddings.detach(), labels)
+        logs = pair_statistics(*carry, **self._watched)
         if self.memory is not None:
             embeddings = torch.cat([embeddings, self.memory.rows.to(embeddings.dtype)])
             labels = torch.cat([labels, self.memory.labels])
-        return Step(self.loss(embeddings, labels, **self.loss_arguments), carry=carry)
+        return Step(self.loss(embeddings, labels, **self.loss_arguments), logs, carry)
 
     def forward(self, batch: Batch) -> Step:
         """Return the loss of the labelled batch."""
