@@ -1,5 +1,6 @@
 """The encoder: what it makes of pictures, that nothing moves, and what it saves."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -265,7 +266,8 @@ def test_there_may_be_nothing_at_all(tmp_path):
         load_encoder(tmp_path / "nowhere")
 
 
-def test_code_that_a_model_names_runs_only_if_trusted(tmp_path, monkeypatch):
+@pytest.mark.parametrize("inner", [False, True])
+def test_code_that_a_model_names_runs_only_if_trusted(tmp_path, monkeypatch, inner):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(
         "from pathlib import Path\n"
@@ -275,9 +277,13 @@ def test_code_that_a_model_names_runs_only_if_trusted(tmp_path, monkeypatch):
         "    return SmallConv(width)\n"
     )
     an_encoder().save("model")
-    edit(Path("model/config.json"), backbone="mine.py:mine")
+    named: dict[str, object] = {"backbone": "mine.py:mine"}
+    if inner:  # a backbone of ours that has theirs inside
+        named = {"backbone": "embedding", "backbone_arguments": {**named, "width": 4}}
+    edit(Path("model/config.json"), **named)
     with pytest.raises(UsageError, match="trust_code=True"):
         load_encoder("model")
     assert not Path("it-ran").exists()
-    load_encoder("model", trust_code=True)
+    with contextlib.suppress(UsageError):  # its weights do not fit
+        load_encoder("model", trust_code=True)
     assert Path("it-ran").exists()

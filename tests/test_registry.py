@@ -42,6 +42,7 @@ def test_names_are_found_whatever_their_spelling() -> None:
 def test_rooms_offer_their_entries_and_not_what_those_are_made_of() -> None:
     assert set(registry.names("methods")) >= {"simclr"}
     assert set(registry.names("backbones")) == {
+        "embedding",
         "patches",
         "drlim",
         "exemplar_small",

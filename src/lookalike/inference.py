@@ -267,11 +267,12 @@ def load_encoder(
                 f"lookalike reads {FORMAT!r} up to version {VERSION}\n  fix: update lookalike"
             )
         name, arguments = config["backbone"], dict(config["backbone_arguments"])
-        if ":" in name and not trust_code:
-            raise UsageError(
-                f"{folder} needs the code of {name}, which loading it would run\n"
-                "  fix: if you trust it, lookalike.load(path, trust_code=True)"
-            )
+        for named in (name, str(arguments.get("backbone", ""))):
+            if ":" in named and not trust_code:
+                raise UsageError(
+                    f"{folder} needs the code of {named}, which loading it would run\n"
+                    "  fix: if you trust it, lookalike.load(path, trust_code=True)"
+                )
         offline = {"pretrained": False} if "pretrained" in arguments else {}  # weights are here
         encoder = Encoder(
             build_backbone(name, **{**arguments, **offline}),

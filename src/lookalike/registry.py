@@ -30,17 +30,20 @@ class _Room:
     makes: the class that an entry is or returns; "" if that does not matter.
     given: the positional arguments, those with defaults aside, that an entry gets from its caller.
     constant: what a file defines that is an entry as a whole; "" where definitions are entries.
+    suffix: what ends every entry's name and need not be typed.
     """
 
     noun: str
     makes: str = ""
     given: tuple[str, ...] = ()
     constant: str = ""
+    suffix: str = ""
 
 
 _ROOMS: Final = {
     "methods": _Room("method", makes="Method", given=("backbone",)),
     "backbones": _Room("backbone", makes="Backbone"),
+    "losses": _Room("loss of labelled images", given=("embeddings", "labels"), suffix="_loss"),
     "training.optim": _Room("optimizer", given=("module",)),
     "papers": _Room("paper", constant="CLAIMS"),
 }
@@ -163,8 +166,9 @@ def _entries(room: str) -> dict[str, Location]:
     entries = {}
     for location in _public(room):
         if kind is None or _is_entry(location, kind):
-            stem, attribute = location.path.stem, location.attribute
-            entries[stem if _plain(stem) == _plain(attribute) else attribute] = location
+            stem = location.path.stem
+            name = location.attribute.removesuffix(kind.suffix if kind else "")
+            entries[stem if _plain(stem) == _plain(name) else name] = location
     return entries
 
 

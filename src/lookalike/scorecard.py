@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -70,6 +71,7 @@ def score(
     temperature: float = 0.1,
     split: str | None = None,
     trained_on: Source | None = None,
+    starting: Encoder | None = None,
     views: Plan | None = None,
     stages: Stages | None = None,
     seed: int = 0,
@@ -91,6 +93,7 @@ def score(
         temperature: > 0, of their votes.
         split: part of `source` to ask about.
         trained_on: the images that the encoder was trained on; they vote if nothing better does.
+        starting: the encoder that its training started from, if any; another baseline.
         views: what two views of an image are for `alignment` (default: SimCLR's).
         stages: what pictures are after each layer of the network that trained the encoder; each is
             probed as the encoder is, with the same images and the same k.
@@ -109,7 +112,7 @@ def score(
     _check.at_least(1, k=1 if k is None else k, batch_size=batch_size)
     before = encoder.fingerprint()
     sides = choose_sides(source, bank=bank, split=split, trained_on=trained_on, seed=seed)
-    ways = _ways(encoder, seed=seed, batch_size=batch_size)
+    ways = _ways(encoder, starting, seed=seed, batch_size=batch_size)
     quarantine = Quarantine(len(sides.queries) + len(sides.bank or ()))
     describe = partial(
         _describe,
@@ -172,8 +175,10 @@ def score(
     )
 
 
-def _ways(encoder: Encoder, *, seed: int, batch_size: int) -> dict[str, Describe]:
-    """Return the encoder and its baselines, by name."""
+def _ways(
+    encoder: Encoder, starting: Encoder | None, *, seed: int, batch_size: int
+) -> dict[str, Describe]:
+    """Return the encoder and its baselines, by name; all see pictures of the encoder's size."""
 
     def describe(network: Encoder) -> Describe:
         return lambda squares: network.represent(squares, batch_size=batch_size)
@@ -183,7 +188,11 @@ def _ways(encoder: Encoder, *, seed: int, batch_size: int) -> dict[str, Describe
         RAW_PIXELS: raw_pixels,
         "untrained": describe(_untrained(encoder, seed=seed)),
     }
-    if encoder.arguments.get("pretrained"):
+    if starting is not None:
+        starting = copy.copy(starting)
+        starting.size = encoder.size
+        ways["starting"] = describe(starting)
+    elif encoder.arguments.get("pretrained"):
         ways["starting"] = describe(encoder.restarted(seed=seed, pretrained=True))
     return ways
 

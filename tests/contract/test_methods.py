@@ -23,6 +23,7 @@ ARGUMENTS = {
     "exemplar": {"image_count": IMAGES},
     "moco": {"queue_size": 32, "splits": 1},
     "npid": {"image_count": IMAGES, "noise": 16},
+    "proxy_nca": {"class_count": 4},
 }
 
 # Likewise of a method's own backbone: dropout draws other numbers on each process.

@@ -117,7 +117,7 @@ def test_it_learns_which_image_is_which():
 
 
 def test_training_fills_in_the_number_of_images():
-    arguments = Exemplar.fit(321)
+    arguments = Exemplar.fit(321, 0)
     assert arguments["image_count"][0] == 321
     assert arguments["image_count"][1]
 

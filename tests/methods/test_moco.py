@@ -155,7 +155,7 @@ def test_the_queue_is_neither_copied_nor_held():
 
 @pytest.mark.parametrize(("images", "size"), [(1_281_167, 65536), (50_000, 4096), (1546, 128)])
 def test_the_queue_fits_the_data(images, size):
-    assert MoCo.fit(images)["queue_size"][0] == size
+    assert MoCo.fit(images, 0)["queue_size"][0] == size
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0}, {"momentum": 2}, {"layers": 0}])

@@ -96,7 +96,7 @@ def test_parametric_is_a_linear_classifier_over_images():
 
 
 def test_the_bank_has_a_row_for_each_image():
-    assert NPID.fit(1234)["image_count"][0] == 1234
+    assert NPID.fit(1234, 10)["image_count"][0] == 1234
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": 0}, {"noise": 0}, {"objective": "hinge"}])

@@ -69,6 +69,14 @@ def test_patches_are_the_same_from_memory_and_from_files(photos, tmp_path):
     assert kept.facts.count == read.facts.count == 8
 
 
+def test_a_class_without_images_has_a_name_still_and_labels_count_on(photos, tmp_path):
+    images = collected(photos, tmp_path)
+    assert (images.facts.classes, images.facts.class_names) == (2, 2)
+    images.images = images.images.select(np.flatnonzero(images.images.labels == 1))
+    assert (images.facts.classes, images.facts.class_names) == (1, 2)
+    assert images.images.labels.max() < images.facts.class_names
+
+
 def test_the_record_is_that_of_the_whole_images(photos, tmp_path):
     images = collected(photos, tmp_path)
     before = images.record()

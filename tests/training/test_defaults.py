@@ -8,13 +8,14 @@ import torch
 from lookalike.errors import DataError, UsageError
 from lookalike.methods.exemplar import Exemplar
 from lookalike.methods.npid import NPID
+from lookalike.methods.proxy_nca import ProxyNCA
 from lookalike.methods.simclr import SimCLR
 from lookalike.training.defaults import Facts, resolve
 from lookalike.training.job import train
 from lookalike.views.plans import EXEMPLAR
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-HANDS = Facts(count=1546, side=64, resident=True)
+HANDS = Facts(count=1546, side=64, resident=True, class_names=5)
 PHOTOS = Facts(count=100_000, side=375, resident=False)
 CIFAR = Facts(count=50_000, side=32, resident=True)
 
@@ -109,8 +110,8 @@ class Bank(SimCLR):
     default_backbone = "small_conv"
 
     @classmethod
-    def fit(cls, images):
-        return {"out_dim": (images // 2, f"half of {images} images")}
+    def fit(cls, images, classes):
+        return {"out_dim": (images // 2, f"half of {images} images of {classes} classes")}
 
 
 def test_a_method_may_say_what_fits_the_data_and_its_backbone():
@@ -119,7 +120,7 @@ def test_a_method_may_say_what_fits_the_data_and_its_backbone():
     assert settings.method_arguments["out_dim"] == 773
     assert settings.backbone == "small_conv"
     reasons = {choice.name: choice.reason for choice in settings.choices}
-    assert reasons["method.out_dim"] == "half of 1546 images"
+    assert reasons["method.out_dim"] == "half of 1546 images of 5 classes"
     given = {"method": "simclr", "method_arguments": {"out_dim": 5}}
     assert resolve(asked | given, Bank, HANDS, CPU).method_arguments["out_dim"] == 5
 
@@ -140,6 +141,17 @@ def test_a_bank_must_hold_every_image():
     asked |= {"method": "npid", "method_arguments": {"image_count": 5}}
     with pytest.raises(UsageError, match="5 is less than the 1546 images"):
         resolve(asked, NPID, HANDS, CPU)
+
+
+def test_proxies_are_as_many_as_classes_and_not_fewer():
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    asked |= {"method": "proxy_nca"}
+    assert resolve(asked, ProxyNCA, HANDS, CPU).method_arguments == {"class_count": 5}
+    for count in (5, 8):
+        given = {"method_arguments": {"class_count": count}}
+        assert resolve(asked | given, ProxyNCA, HANDS, CPU).method_arguments["class_count"] == count
+    with pytest.raises(UsageError, match="4 is less than the 5 classes"):
+        resolve(asked | {"method_arguments": {"class_count": 4}}, ProxyNCA, HANDS, CPU)
 
 
 def test_a_method_that_looks_at_one_view_may_look_twice_as_often():

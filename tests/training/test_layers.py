@@ -58,13 +58,16 @@ def test_batches_do_not_matter(run, squares):
         torch.testing.assert_close(vectors, parts[name])
 
 
-@pytest.mark.parametrize("key", ["method", "backbone"])
+@pytest.mark.parametrize("key", ["method", "backbone", "loss"])
 def test_code_from_elsewhere_is_not_run_unless_trusted(run, tmp_path, monkeypatch, key):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text("raise RuntimeError('this was run')\n")
     shutil.copytree(run.path, "copy")
     record = json.loads(Path("copy/run.json").read_text())
-    record["resolved"][key] = "mine.py:Mine"
+    named = {key: "mine.py:Mine"}
+    if key == "loss":
+        named = {"method": "metric", "method_arguments": named}
+    record["resolved"] |= named
     Path("copy/run.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match=r"needs the code of mine\.py:Mine"):
         load_stages("copy")

@@ -11,6 +11,7 @@ from lookalike.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lookalike.data.sources import ImageSet
+    from lookalike.inference import Encoder
 
 LIBRARY = "scorecard:score"
 
@@ -43,6 +44,7 @@ def evaluate(
     is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
     if is_run:
         protocol.setdefault("trained_on", _images_of(run))
+        protocol["starting"] = _starting(run)
     encoder = load_encoder(run, trust_code=trust_code)
     if layers:
         from lookalike.training.layers import load_stages
@@ -73,4 +75,17 @@ def _images_of(run: Path) -> ImageSet | None:
         return open_source(Run(run).config["source"])
     except (UsageError, DataError) as problem:
         say(f"what it was trained on cannot vote: {str(problem).splitlines()[0]}")
+        return None
+
+
+def _starting(run: Path) -> Encoder | None:
+    """Return the encoder that a run started from, or None if there is none any more."""
+    from lookalike.inference import load_encoder
+    from lookalike.training.run_folder import Run
+
+    origin = Run(run).config.get("from")
+    try:
+        return load_encoder(origin) if origin else None
+    except UsageError as problem:
+        say(f"what it started from is no baseline: {str(problem).splitlines()[0]}")
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,8 +15,8 @@ from lookalike.registry import did_you_mean
 
 
 def flag(name: str) -> str:
-    """Return an option as it is typed: "batch_size" is --batch-size."""
-    return "--" + name.replace("_", "-")
+    """Return an option as it is typed: "batch_size" is --batch-size, "from_" is --from."""
+    return "--" + name.removesuffix("_").replace("_", "-")
 
 
 def parse(command: Command, words: Iterable[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -37,7 +38,7 @@ def parse(command: Command, words: Iterable[str]) -> tuple[list[Any], dict[str, 
             texts += rest
             break
         name, joined, text = word.removeprefix("--").partition("=")
-        name = name.replace("-", "_")
+        name = name.replace("-", "_") + "_" * keyword.iskeyword(name)
         if word.startswith("--") or (joined and _is_option(command, name)):
             denied = _is_denial(command, name)
             name = name.removeprefix("no_") if denied else name

@@ -31,5 +31,10 @@ def reproduce(
         print_json({"outcomes": [outcome.to_json() for outcome in outcomes]})
     else:
         print("\n\n".join("\n".join(outcome.lines()) for outcome in outcomes))
-    written = (out / paper / f"{outcome.claim.name}.json" for outcome in outcomes)
+    folder = out / "full" if settings.get("full") else out
+    written = (
+        folder / paper / f"{outcome.claim.name}{ending}"
+        for outcome in outcomes
+        for ending in (".json", ".svg")
+    )
     finish(*written, following="lookalike papers")

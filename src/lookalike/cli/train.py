@@ -15,6 +15,7 @@ LIBRARY = "training.job:train"
 GROUPS = (
     Group("method", "methods"),
     Group("backbone", "backbones"),
+    Group("loss", "losses"),
     Group("views", "views.plans", entry="View"),
     Group("optim", "training.optim"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -127,11 +127,12 @@ class Method(nn.Module, ABC):
         self.backbone = backbone
 
     @classmethod
-    def fit(cls, images: int) -> Mapping[str, tuple[object, str]]:
+    def fit(cls, images: int, classes: int) -> Mapping[str, tuple[object, str]]:
         """Return the arguments that only the data can tell, each with its reason.
 
         Args:
             images: how many there are to train on; `Batch.index` counts them from 0.
+            classes: how many the source names; labels are below it. 0 where it names none.
         """
         return {}
 
@@ -146,6 +147,21 @@ class Method(nn.Module, ABC):
             step: what `forward` returned for this optimizer step.
             progress: fraction of training done after this step, in (0, 1].
         """
+
+    def encoder(
+        self, name: str, arguments: Mapping[str, Any]
+    ) -> tuple[Backbone, str, dict[str, Any]]:
+        """Return what a run keeps of the method, and how to build it again.
+
+        Args:
+            name: of the backbone.
+            arguments: of the backbone, by name.
+
+        Returns:
+            An encoder with its name and arguments for `build_backbone`; by default the backbone,
+            for what comes before a head serves other ends better than what comes after.
+        """
+        return self.backbone, name, dict(arguments)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the (B, D) vectors that the loss compares, before normalisation.

@@ -75,7 +75,7 @@ class MoCo(Method):
         self.symmetric = symmetric
 
     @classmethod
-    def fit(cls, images: int) -> Mapping[str, tuple[object, str]]:
+    def fit(cls, images: int, classes: int) -> Mapping[str, tuple[object, str]]:
         """Return a queue that is short beside the data: a longer one holds an image's old keys."""
         size = max(64, min(65536, 1 << max(images // 8, 1).bit_length() - 1))
         return {"queue_size": (size, f"{images:,} images: at most an eighth of them")}

@@ -85,7 +85,7 @@ class NPID(Method):
         self.proximal = proximal
 
     @classmethod
-    def fit(cls, images: int) -> Mapping[str, tuple[object, str]]:
+    def fit(cls, images: int, classes: int) -> Mapping[str, tuple[object, str]]:
         """Return the size of the bank."""
         return {"image_count": (images, "one row of the bank for each image")}
 

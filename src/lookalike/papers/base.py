@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from lookalike import registry
 from lookalike.durable import write_atomically
 from lookalike.errors import UsageError
 from lookalike.papers.claims import Arm, Claim, Verdict
+from lookalike.papers.figure import claim_figure
+from lookalike.papers.full import full_scale
 from lookalike.papers.measures import MEASURES
 from lookalike.training.job import train
 
@@ -117,6 +121,7 @@ def reproduce(
     seeds: int = 3,
     out: Path = Path("runs/papers"),
     source: str | None = None,
+    full: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> list[Outcome]:
     """Run a paper's claims on a small machine; what is already trained is not trained again.
@@ -127,10 +132,11 @@ def reproduce(
         seeds: how many times every arm is run, with seeds 0, 1, ...
         out: folder of the runs and of what came out.
         source: other images to learn from, with a train and a test split; none: the claim's.
+        full: train at full size, on CIFAR-10 with a whole ResNet-18 for 200 epochs; needs a GPU.
         say: told each line of progress; none: printed on stderr.
 
     Returns:
-        One outcome a claim, also written to `out`/PAPER/CLAIM.json.
+        One outcome a claim, also written to `out`/PAPER/CLAIM.json and, as a picture, CLAIM.svg.
 
     Raises:
         UsageError: there is no such paper or claim.
@@ -143,6 +149,10 @@ def reproduce(
             hint = registry.did_you_mean(claim, known)
             raise UsageError(f"{paper} has no claim {claim}.{hint} It has: {', '.join(known)}")
         claims = (known[claim],)
+    if full:
+        claims, out = tuple(map(full_scale, claims)), out / "full"
+        if not torch.cuda.is_available():
+            say("warning: at full size and without a GPU, a claim takes days")
     if seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {seeds}")
     (out / paper).mkdir(parents=True, exist_ok=True)
@@ -151,8 +161,10 @@ def reproduce(
         outcome = _run(
             paper, each, tuple(range(seeds)), out / paper, source=source or each.source, say=say
         )
-        content = json.dumps(outcome.to_json(), indent=2, ensure_ascii=False)
+        found = outcome.to_json()
+        content = json.dumps(found, indent=2, ensure_ascii=False)
         write_atomically(out / paper / f"{each.name}.json", content.encode())
+        write_atomically(out / paper / f"{each.name}.svg", claim_figure(found).encode())
         outcomes.append(outcome)
     return outcomes
 

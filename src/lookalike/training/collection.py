@@ -79,7 +79,14 @@ class Collection:
         known = self.images.labels[self.images.labels >= 0]
         counts = np.unique(known, return_counts=True)[1]
         largest = int(counts.max(initial=0))
-        return Facts(len(self.images), side, self.resident is not None, len(counts), largest)
+        return Facts(
+            len(self.images),
+            side,
+            resident=self.resident is not None,
+            classes=len(counts),
+            largest_class=largest,
+            class_names=len(self.images.class_names),
+        )
 
     def keep_labelled(self) -> None:
         """Leave out the images without a label.

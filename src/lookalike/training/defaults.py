@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +12,7 @@ import torch
 
 from lookalike import registry
 from lookalike.errors import DataError, UsageError
+from lookalike.inference import Encoder
 from lookalike.methods.base import Method, Recipe
 from lookalike.training.run_folder import Choice
 from lookalike.training.sampling import Sampling, choose_sampling
@@ -44,6 +46,7 @@ class Facts:
     resident: whether the images live in memory, decoded.
     classes: that their labels name.
     largest_class: images of the class that has most.
+    class_names: classes of the source, above every label; a limit may leave none of some.
     """
 
     count: int
@@ -51,6 +54,7 @@ class Facts:
     resident: bool
     classes: int = 0
     largest_class: int = 0
+    class_names: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +138,11 @@ class _Open:
 
 
 def resolve(
-    asked: Mapping[str, Any], method: type[Method], facts: Facts, device: torch.device
+    asked: Mapping[str, Any],
+    method: type[Method],
+    facts: Facts,
+    device: torch.device,
+    start: Encoder | None = None,
 ) -> Resolved:
     """Return every setting of a run.
 
@@ -143,13 +151,14 @@ def resolve(
         method: the training scheme.
         facts: what the choices depend on.
         device: where training runs.
+        start: the encoder that training starts from.
 
     Raises:
         UsageError: a setting cannot be.
     """
     fill = _Open()
     _refuse_nonsense(asked, facts)
-    size = fill.fill("size", asked["size"], _size(method, facts, device))
+    size = fill.fill("size", asked["size"], _size(method, facts, device, start))
     plan, recipe, why = _recipe(method, size)
     views_arguments = dict(asked["views_arguments"] or {})
     if asked["views"] is not None:
@@ -166,7 +175,7 @@ def resolve(
     )
     batch_size = sampling.batch_size
     epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, len(plan.views), device))
-    network, arguments, network_why = _backbone(method, size, device)
+    network, arguments, network_why = _backbone(method, size, device, start)
     if asked["backbone"] is not None:
         network, arguments = asked["backbone"], {}
     else:
@@ -187,8 +196,8 @@ def resolve(
             fill.choices.append(Choice("optim.weight_decay", CPU_WEIGHT_DECAY, reason))
             decay["weight_decay"] = CPU_WEIGHT_DECAY
     chosen = {name: (value, why) for name, value in recipe.method_arguments.items()}
-    chosen |= method.fit(facts.count)
-    method_arguments = dict(asked["method_arguments"] or {})
+    chosen |= method.fit(facts.count, facts.class_names)
+    method_arguments = _method_arguments(asked, method)
     for name, choice in chosen.items():
         if name not in method_arguments:
             method_arguments[name] = fill.fill(f"method.{name}", None, choice)
@@ -197,6 +206,12 @@ def resolve(
         raise UsageError(
             f"--method.image-count {held} is less than the {facts.count} images\n"
             "  fix: leave it out, or train on fewer with --limit"
+        )
+    told_apart = method_arguments.get("class_count", facts.class_names)
+    if told_apart < facts.class_names:
+        raise UsageError(
+            f"--method.class-count {told_apart} is less than the {facts.class_names} classes\n"
+            "  fix: leave it out"
         )
     precision = None if asked["precision"] == "auto" else asked["precision"]
     return Resolved(
@@ -237,6 +252,11 @@ _FORMULAS: Final = {
 
 
 def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
+    if asked["from_"] and (asked["backbone"] or asked["backbone_arguments"]):
+        raise UsageError(
+            f"--backbone and --from {asked['from_']}: an encoder brings its own backbone\n"
+            "  fix: leave one of them out"
+        )
     lowest = {"size": 8, "epochs": 1, "batch_size": 2, "accumulate": 1, "workers": 0}
     lowest |= {"images_per_class": 1}
     lowest |= {"log_every": 1, "monitor_every": 1, "save_every": 0, "seed": 0, "warmup_epochs": 0}
@@ -256,12 +276,28 @@ def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
         )
 
 
+def _method_arguments(asked: Mapping[str, Any], method: type[Method]) -> dict[str, Any]:
+    """Return what the user gave the method, the loss and its arguments among it."""
+    arguments = dict(asked["method_arguments"] or {})
+    given = {name: asked[name] for name in ("loss", "loss_arguments") if asked[name]}
+    if given and "loss" not in inspect.signature(method).parameters:
+        raise UsageError(
+            f"--loss: {asked['method']} has a loss of its own\n"
+            "  fix: leave it out, or take a method that learns from any: --method metric"
+        )
+    return arguments | given
+
+
 def _largest_power(limit: int) -> int:
     """Return the largest power of two up to a limit, at least 2."""
     return 1 << max(limit, 2).bit_length() - 1
 
 
-def _size(method: type[Method], facts: Facts, device: torch.device) -> tuple[int, str]:
+def _size(
+    method: type[Method], facts: Facts, device: torch.device, start: Encoder | None
+) -> tuple[int, str]:
+    if start is not None:
+        return start.size, "as the encoder it starts from"
     if method.seed_patches:
         return PATCH_SIDE, "patches as large as the paper's"
     if facts.side <= 40:
@@ -310,8 +346,11 @@ def _epochs(facts: Facts, views: int, device: torch.device) -> tuple[int, str]:
 
 
 def _backbone(
-    method: type[Method], size: int, device: torch.device
+    method: type[Method], size: int, device: torch.device, start: Encoder | None
 ) -> tuple[str, dict[str, Any], str]:
+    if start is not None:
+        published = {"pretrained": False} if "pretrained" in start.arguments else {}
+        return start.name, {**start.arguments, **published}, "as the encoder it starts from"
     if method.default_backbone is not None:
         return method.default_backbone, {}, "the method's own"
     if device.type == "cpu":

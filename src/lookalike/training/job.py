@@ -19,7 +19,7 @@ from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
 from lookalike.gallery import make_gallery
-from lookalike.inference import Encoder
+from lookalike.inference import Encoder, load_encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
 from lookalike.scorecard import score
@@ -49,6 +49,8 @@ def train(
     out: str | Path | None = None,
     method: str = "simclr",
     backbone: str | None = None,
+    loss: str | None = None,
+    from_: str | Path | None = None,
     views: str | None = None,
     optim: str | None = None,
     epochs: int | None = None,
@@ -79,6 +81,7 @@ def train(
     quiet: bool = False,
     method_arguments: Mapping[str, Any] | None = None,
     backbone_arguments: Mapping[str, Any] | None = None,
+    loss_arguments: Mapping[str, Any] | None = None,
     views_arguments: Mapping[str, Any] | None = None,
     optim_arguments: Mapping[str, Any] | None = None,
 ) -> Run:
@@ -90,6 +93,9 @@ def train(
         method: training scheme, by name, or mine.py:MyMethod.
         backbone: resnet18, resnet34, resnet50, small_conv, patches, any timm model, or
             mine.py:MyNet; none: one that fits the method, the images and the machine.
+        loss: of a method that takes any, such as metric: triplet, supcon, ..., or
+            mine.py:my_loss; none: the method's.
+        from_: run, or model folder, whose encoder training starts from.
         views: plan of views, by name; none: the method's for images of this size.
         optim: sgd, lars or adamw; none: the method's.
         epochs: times every image is seen; none: as fits the images and the machine.
@@ -121,6 +127,7 @@ def train(
         quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
         backbone_arguments: of the backbone, by name.
+        loss_arguments: of the loss, by name.
         views_arguments: fields of every view in the plan, by name.
         optim_arguments: of the optimizer, by name.
 
@@ -163,10 +170,13 @@ def train(
             )
             if needs_labels(sampling, method_class):
                 images.keep_labelled()
-            settings = resolve(asked, method_class, images.facts, here.device)
+            start = load_encoder(from_, device="cpu") if from_ else None
+            settings = resolve(asked, method_class, images.facts, here.device, start)
             if method_class.seed_patches:
                 images.cut_patches(settings.size, seed=seed, progress=progress)
-            job = _Job(folder, images, settings, method_class, here, progress=progress)
+            job = _Job(folder, images, settings, method_class, here, start=start, progress=progress)
+            if from_:
+                job.record["from"] = str(from_)
             if not job.finished(allow_changes=allow_changes):
                 job.run(evaluate=evaluate)
     return Run(folder.path)
@@ -183,6 +193,7 @@ class _Job:
         method: type[Method],
         here: World,
         *,
+        start: Encoder | None,
         progress: Progress,
     ) -> None:
         self.folder = folder
@@ -191,8 +202,12 @@ class _Job:
         self.method = method
         self.here = here
         self.progress = progress
+        self.start = start
         self.steps_an_epoch = images.steps_an_epoch(settings.drawn, seed=settings.seed)
-        self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
+        if start is not None:
+            self.mean, self.std = start.mean, start.std
+        else:
+            self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
         self.record = {
             **settings.record(),
             **images.record(),
@@ -200,6 +215,8 @@ class _Job:
             "std": self.std,
             "processes": here.size,
         }
+        if start is not None:
+            self.record["start"] = start.fingerprint()
 
     def finished(self, *, allow_changes: bool) -> bool:
         """Whether the folder holds this very run, done.
@@ -281,7 +298,7 @@ class _Job:
     def _build(self) -> Method:
         settings, here = self.settings, self.here
         torch.manual_seed(settings.seed)  # one initialisation on every process
-        method = build_method(self.record).to(here.device)
+        method = build_method(self.record, start=self.start).to(here.device)
         method = method.to(memory_format=torch.channels_last)
         if here.size > 1:
             synchronize_batch_norm(method)
@@ -345,13 +362,15 @@ class _Job:
         return loop
 
     def _encoder(self, method: Method) -> Encoder:
+        settings = self.settings
+        kept, name, arguments = method.encoder(settings.backbone, settings.backbone_arguments)
         return Encoder(
-            method.backbone,
-            size=self.images.picture_size(self.settings.size),
+            kept,
+            size=self.images.picture_size(settings.size),
             mean=self.mean,
             std=self.std,
-            name=self.settings.backbone,
-            arguments=self.settings.backbone_arguments,
+            name=name,
+            arguments=arguments,
         )
 
     def _measure(self, encoder: Encoder) -> None:
@@ -361,6 +380,7 @@ class _Job:
             encoder,
             self.images.spec,
             trained_on=self.images.source,
+            starting=self.start,
             max_unreadable=self.images.max_unreadable,
             max_pixels=self.images.max_pixels,
         )
@@ -371,13 +391,19 @@ class _Job:
             self.progress.say(line)
 
 
-def build_method(config: Mapping[str, Any]) -> Method:
+def build_method(config: Mapping[str, Any], *, start: Encoder | None = None) -> Method:
     """Return the method that a run's resolved settings describe, freshly initialised.
+
+    Args:
+        config: the settings, as run.json has them.
+        start: whose backbone's weights it starts from; none: random ones.
 
     Raises:
         UsageError: there is no such method or backbone, or it does not take these arguments.
     """
     backbone = build_backbone(config["backbone"], **config["backbone_arguments"])
+    if start is not None:  # before the method, which may copy it
+        backbone.load_state_dict(start.backbone.state_dict())
     location = registry.locate("methods", config["method"])
     try:
         method: Method = registry.load(location)(backbone, **config["method_arguments"])

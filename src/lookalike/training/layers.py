@@ -41,7 +41,9 @@ def load_stages(
         UsageError: there is no run, it has no checkpoint yet, or it needs code that is not trusted.
     """
     config = Run(run).config
-    for name in (config["method"], config["backbone"]):
+    loss = config["method_arguments"].get("loss", "")
+    inner = config["backbone_arguments"].get("backbone", "")
+    for name in (config["method"], config["backbone"], loss, inner):
         if ":" in name and not trust_code:
             raise UsageError(
                 f"{run} needs the code of {name}, which loading it would run\n"

@@ -69,7 +69,7 @@ def preview(
     settings = resolve(
         {**asked, "views_arguments": views_arguments},
         scheme,
-        Facts(len(images), side, resident=True),
+        Facts(len(images), side, resident=True, class_names=len(images.class_names)),
         torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
     positions = drawn[shown.positions]

@@ -222,6 +222,13 @@ EXEMPLAR = Plan(
     normalise=True,
 )
 
+# Musgrave et al. 2020, arXiv:2003.08505, section 4: one view, cropped and mirrored.
+METRIC = Plan(
+    "metric",
+    (View(area=(0.16, 1.0), ratio=(3 / 4, 4 / 3), interpolation="bilinear", flip=0.5),),
+    normalise=True,
+)
+
 PLANS = {
     plan.name: plan
     for plan in (
@@ -240,5 +247,6 @@ PLANS = {
         CPC,
         CPC_SMALL,
         EXEMPLAR,
+        METRIC,
     )
 }
