@@ -44,6 +44,7 @@ def test_rooms_offer_their_entries_and_not_what_those_are_made_of() -> None:
     assert set(registry.names("backbones")) == {
         "embedding",
         "patches",
+        "drlim",
         "exemplar_small",
         "exemplar_medium",
         "exemplar_large",

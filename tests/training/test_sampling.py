@@ -52,6 +52,15 @@ def test_a_batch_has_no_more_classes_than_there_are():
     assert resolved(images_per_class=50)[0] == Sampling("classes", 50, 100)
 
 
+@pytest.mark.parametrize(
+    ("classes", "each", "size"), [(9, 5, 40), (15, 4, 56), (11, 8, 64), (3, 2, 6), (21, 3, 48)]
+)
+def test_several_processes_can_share_a_batch(classes, each, size):
+    """Eight can wherever there are classes enough, at the price of a few."""
+    facts = Facts(count=5000, side=32, resident=True, classes=classes, largest_class=500)
+    assert resolved(facts, images_per_class=each)[0].batch_size == size
+
+
 def test_what_is_given_is_taken():
     drawn, reasons = resolved(MANY, images_per_class=5, batch_size=30, sampling="classes")
     assert drawn == Sampling("classes", 5, 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -12,6 +13,9 @@ from lookalike.methods.base import Method
 
 if TYPE_CHECKING:
     from lookalike.training.defaults import Facts
+
+SHARED: Final = 8
+"""Processes that can share a batch whose size was left open, and so can any divisor of these."""
 
 _ORDERS: Final[Mapping[str, Callable[[int], Order]]] = {
     "classes": Classes,
@@ -86,6 +90,8 @@ def choose_sampling(
     if size is not None:
         _refuse_uneven(size, each, facts.classes)
     count = max(min(usual[0] // each, facts.classes), 2)
+    even = SHARED // math.gcd(SHARED, each)
+    count -= count % even if count > even else 0
     all_of_them = "all " if count == facts.classes else ""
     reason = f"{all_of_them}{count} classes, {each} images of each"
     return Sampling(name, each, fill("batch_size", size, (count * each, reason)))
