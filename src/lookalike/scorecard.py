@@ -23,10 +23,11 @@ from lookalike.embeddings import Embeddings
 from lookalike.errors import DataError
 from lookalike.evaluation.card import Layer, Measures, Scorecard
 from lookalike.evaluation.confidence import wilson_interval
-from lookalike.evaluation.knn import accuracy, knn_votes, leave_one_out_votes, recall_at_1
+from lookalike.evaluation.knn import accuracy, knn_votes, leave_one_out_votes
 from lookalike.evaluation.linear_probe import linear_probe, stratified_part
 from lookalike.evaluation.pixels import raw_pixels
 from lookalike.evaluation.protocol import ASKED, Sides, Source, choose_sides
+from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import alpha_req, effective_rank, spread
 from lookalike.evaluation.uniformity import alignment, uniformity
 from lookalike.inference import Encoder, further, squares_in_parts
@@ -292,12 +293,17 @@ def _judge(
         train, probed = bank, queries
         votes = knn_votes(bank, queries, k=k, temperature=temperature, device=device)
     top1 = accuracy(votes.predictions, queries.labels)
-    repeated = np.bincount(queries.labels).max() > 1
-    measures = {
+    measures: dict[str, Any] = {
         "knn_top1": top1,
         "knn_top1_ci95": wilson_interval(top1, len(queries)),
-        "recall_at_1": recall_at_1(queries, device=device) if repeated else None,
     }
+    if np.bincount(queries.labels).max() > 1:
+        searched = retrieval(queries, ks=(1,), device=device)
+        measures |= {
+            "recall_at_1": searched.recall_at_k[1],
+            "r_precision": searched.r_precision,
+            "map_at_r": searched.map_at_r,
+        }
     if probe:
         found = linear_probe(train, probed, seed=seed, device=device)
         measures |= {"linear_top1": found.accuracy, "linear_l2": found.l2}
