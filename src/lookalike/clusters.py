@@ -295,7 +295,7 @@ def _choose(
         return chosen, None, f"{_NAMES[chosen]} up to a cosine distance of {distance:g}, as asked"
     if method == "hdbscan" or (method is None and not classes):
         why = "as asked" if method else "since nothing says how many clusters there are"
-        return "hdbscan", None, f"{_NAMES['hdbscan']}, {why}; some images are in none"
+        return "hdbscan", None, f"{_NAMES['hdbscan']}, {why}"
     if not classes:
         raise UsageError(
             f"{method} has to know how many clusters, and no image has a label to tell it\n"

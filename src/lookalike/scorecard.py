@@ -233,7 +233,7 @@ def _judge(
         "knn_top1_ci95": wilson_interval(top1, len(queries)),
     }
     if np.bincount(queries.labels).max() > 1:
-        searched = retrieval(queries, ks=(1,), device=device)
+        searched = retrieval(queries, ks=(1,), average_precision=None, device=device)
         measures |= {
             "recall_at_1": searched.recall_at_k[1],
             "r_precision": searched.r_precision,

@@ -1,5 +1,6 @@
 """Ranks and averages against a slow loop, closed forms, and what must not change them."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -105,6 +106,21 @@ def test_images_of_the_query_by_its_own_camera_are_junk():
     assert_same(found, slow(queries, gallery, ks=(1, 2, 4, 8), cameras=cameras))
     alone = retrieval(gallery, query_cameras=cameras[1])
     assert_same(alone, slow(gallery, ks=(1, 2, 4, 8), cameras=(cameras[1],) * 2))
+
+
+@pytest.mark.parametrize("block", [1, 700, 2**22])
+@pytest.mark.parametrize("spread", [1, 0], ids=["apart", "with ties"])
+def test_the_top_of_the_list_is_enough_where_no_average_precision_is_asked_for(
+    monkeypatch, block, spread
+):
+    monkeypatch.setattr(module, "BLOCK", block)
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(300, 4)) * spread + random.integers(-1, 2, (300, 4)) + 0.1
+    images = embeddings(vectors, random.integers(0, 25, 300))  # 12 of 300 a class: far from all
+    whole, top = (
+        retrieval(images, ks=(1, 30), average_precision=kind) for kind in ("standard", None)
+    )
+    assert top == dataclasses.replace(whole, mean_average_precision=None)
 
 
 def test_average_precision_is_that_of_scikit_learn():

@@ -2,8 +2,8 @@
 
 MAP@R: Musgrave, Belongie, Lim 2020, arXiv:2003.08505. Junk by camera and the trapezoid: the
 protocol of Market-1501, Zheng et al. 2015. Every rank is exact, whatever the class sizes: a block
-of queries is compared with the whole gallery, each row of scores is sorted once, and the images of
-the query's class are looked up in it. Memory is O(N D + block).
+of queries is compared with the whole gallery, the scores of each are sorted once, as far down as
+is asked for, and those of the query's class are looked up in them. Memory is O(N D + block).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,8 @@ class Retrieval:
         r_precision: mean share of the first R that are of the query's class.
         map_at_r: mean of (1 / R) times the sum, over those of them in the first R, of the
             precision at their place.
-        mean_average_precision: mean over queries of the average precision over the whole list.
+        mean_average_precision: mean over queries of the average precision over the whole list;
+            None if it was not asked for.
         queries: how many were averaged over.
         without_relevant: labelled queries left out because the gallery has nothing to find.
     """
@@ -51,7 +52,7 @@ class Retrieval:
     cmc: tuple[float, ...]
     r_precision: float
     map_at_r: float
-    mean_average_precision: float
+    mean_average_precision: float | None
     queries: int
     without_relevant: int
 
@@ -96,7 +97,7 @@ def retrieval(
     *,
     ks: Sequence[int] = (1, 2, 4, 8),
     distance: Distance = "cosine",
-    average_precision: AveragePrecision = "standard",
+    average_precision: AveragePrecision | None = "standard",
     query_cameras: Cameras | None = None,
     gallery_cameras: Cameras | None = None,
     device: torch.device | str = "cpu",
@@ -113,7 +114,8 @@ def retrieval(
         ks: >= 1, the K of R@K.
         distance: cosine, whatever the lengths, or Euclidean between the vectors as they are.
         average_precision: standard: the mean of the precision at each image of the class;
-            trapezoid: of the mean of that precision and the one just before it, Market-1501's.
+            trapezoid: of the mean of that precision and the one just before it, Market-1501's;
+            None: leave it out. It alone needs the whole list, which takes longer.
         query_cameras: (M,) who took each query; images of its class by the same camera are junk
             to it. None: no image is.
         gallery_cameras: (N,) who took each image of the gallery, if there is one.
@@ -124,7 +126,8 @@ def retrieval(
             are not one an image, or no query has anything to find.
     """
     _check.one_of(("cosine", "euclidean"), distance=distance)
-    _check.one_of(("standard", "trapezoid"), average_precision=average_precision)
+    if average_precision is not None:
+        _check.one_of(("standard", "trapezoid"), average_precision=average_precision)
     _check.at_least(1, ks=min(ks, default=0))
     cameras = _cameras(queries, gallery, query_cameras, gallery_cameras)
     alone, gallery = gallery is None, queries if gallery is None else gallery
@@ -162,7 +165,11 @@ def retrieval(
     height = max(1, BLOCK // max(1, len(keys)))
     blocks = [
         _judge(
-            *_ranks(_Queries(*(each[start : start + height] for each in asking)), searched),
+            *_ranks(
+                _Queries(*(each[start : start + height] for each in asking)),
+                searched,
+                depth=max(ks) if average_precision is None else len(keys),
+            ),
             average_precision,
         )
         for start in range(0, len(asked), height)
@@ -176,7 +183,7 @@ def retrieval(
         cmc=cmc,
         r_precision=float(judged[:, 1].mean()),
         map_at_r=float(judged[:, 2].mean()),
-        mean_average_precision=float(judged[:, 3].mean()),
+        mean_average_precision=float(judged[:, 3].mean()) if average_precision else None,
         queries=len(judged),
         without_relevant=len(asked) - len(judged),
     )
@@ -238,10 +245,11 @@ def _first_copies(keys: Tensor) -> Tensor | None:
     return None if len(seen) == len(keys) else torch.tensor(first, device=keys.device)
 
 
-def _ranks(queries: _Queries, gallery: _Gallery) -> tuple[Tensor, Tensor]:
+def _ranks(queries: _Queries, gallery: _Gallery, *, depth: int) -> tuple[Tensor, Tensor]:
     """Return the ranks of what each query should find, from 0 and ascending, and how many.
 
-    Ranks are (B, W), W the images of the block's largest class; beyond a query's own they are N.
+    Ranks are (B, W), W the images of the block's largest class. Beyond a query's own they are N.
+    They are exact below `depth` and W, at least that above.
     """
     scores = queries.rows @ gallery.keys.T  # (B, N)
     if gallery.penalty is not None:
@@ -260,13 +268,15 @@ def _ranks(queries: _Queries, gallery: _Gallery) -> tuple[Tensor, Tensor]:
     scores[row, columns[row, where]] = -torch.inf
     wanted = within & ~junk
     found = scores.gather(1, columns)  # (B, W)
-    ordered = _sorted(scores)
+    # one more than is looked at shows whether the last of these has an equal
+    ordered = _highest(scores, max(depth, width) + 1)
     last = torch.searchsorted(ordered, found, right=True)  # behind it and its equals
-    ranks = scores.shape[1] - last
+    ranks = ordered.shape[1] - last
     # the one before the last of its equals is an equal only if there are two of them
     tied = wanted & (last > 1) & (ordered.gather(1, (last - 2).clamp(min=0)) == found)
     ranks += _equals_before(scores, columns, tied)
-    return _sorted(ranks.masked_fill_(~wanted, scores.shape[1])), wanted.sum(dim=1)
+    ranks.masked_fill_(~wanted, scores.shape[1])
+    return _highest(ranks, width), wanted.sum(dim=1)
 
 
 def _equals_before(scores: Tensor, columns: Tensor, tied: Tensor) -> Tensor:
@@ -288,19 +298,27 @@ def _equals_before(scores: Tensor, columns: Tensor, tied: Tensor) -> Tensor:
     return before.to(scores.device)
 
 
-def _sorted(rows: Tensor) -> Tensor:
-    """Return each row ascending; NumPy's vectorised sort is many times torch's on a CPU."""
+def _highest(rows: Tensor, count: int) -> Tensor:
+    """Return the highest so many of each row, or all of them, ascending.
+
+    On a CPU NumPy's vectorised sort takes a small part of the time of torch's.
+    """
+    count = min(count, rows.shape[1])
     if rows.device.type != "cpu":
-        return rows.sort(dim=1).values
-    copy = rows.clone()
-    parts = np.array_split(copy.numpy(), torch.get_num_threads())
-    with ThreadPoolExecutor(len(parts)) as pool:  # it sorts without Python's lock
-        list(pool.map(lambda part: part.sort(axis=1), parts))
-    return copy
+        return rows.topk(count, dim=1).values.flip(1)
+
+    def sort(part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if count < part.shape[1] // 4:
+            part = np.partition(part, part.shape[1] - count, axis=1)[:, part.shape[1] - count :]
+        return np.sort(part, axis=1)[:, -count:]
+
+    parts = np.array_split(rows.numpy(), torch.get_num_threads())
+    with ThreadPoolExecutor(len(parts)) as pool:  # NumPy sorts without Python's lock
+        return torch.from_numpy(np.concatenate(list(pool.map(sort, parts))))
 
 
 def _judge(
-    ranks: Tensor, relevant: Tensor, average_precision: AveragePrecision
+    ranks: Tensor, relevant: Tensor, average_precision: AveragePrecision | None
 ) -> npt.NDArray[np.float64]:
     """Return (first rank, R-precision, MAP@R, AP) of each query that has something to find.
 
