@@ -133,10 +133,9 @@ def retrieval(
     alone, gallery = gallery is None, queries if gallery is None else gallery
     _check.same_width(queries=queries.vectors, gallery=gallery.vectors)
     asked, ranked = (np.flatnonzero(each.labels >= 0) for each in (queries, gallery))
+    images = _finite(gallery.vectors[ranked], "gallery", device)
     rows, keys, penalty = _comparable(
-        _finite(queries.vectors[asked], "queries", device),
-        _finite(gallery.vectors[ranked], "gallery", device),
-        distance,
+        images if alone else _finite(queries.vectors[asked], "queries", device), images, distance
     )
     classes, number = np.unique(gallery.labels[ranked], return_inverse=True)
     sizes = np.bincount(number, minlength=len(classes) + 1)  # and one class without images
@@ -226,9 +225,10 @@ def _comparable(
     the gallery's mean is 0, for float32 loses small differences of large numbers.
     """
     if distance == "cosine":
-        return unit_rows(queries), unit_rows(gallery), None
-    middle = gallery.double().mean(dim=0)
-    rows, keys = ((each.double() - middle).float() for each in (queries, gallery))
+        keys, penalty = unit_rows(gallery), None
+        return keys if queries is gallery else unit_rows(queries), keys, penalty
+    middle = gallery.mean(dim=0, dtype=torch.float64).float()
+    rows, keys = queries - middle, gallery - middle
     return rows, keys, keys.square().sum(dim=1) / 2
 
 
@@ -312,6 +312,8 @@ def _highest(rows: Tensor, count: int) -> Tensor:
             part = np.partition(part, part.shape[1] - count, axis=1)[:, part.shape[1] - count :]
         return np.sort(part, axis=1)[:, -count:]
 
+    if torch.get_num_threads() == 1:
+        return torch.from_numpy(np.ascontiguousarray(sort(rows.numpy())))
     parts = np.array_split(rows.numpy(), torch.get_num_threads())
     with ThreadPoolExecutor(len(parts)) as pool:  # NumPy sorts without Python's lock
         return torch.from_numpy(np.concatenate(list(pool.map(sort, parts))))
