@@ -19,6 +19,7 @@ from lookalike.errors import DataError
 from lookalike.evaluation.knn import knn_accuracy, leave_one_out_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.evaluation.pixels import raw_pixels
+from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import alpha_req, effective_rank
 from lookalike.evaluation.uniformity import uniformity
 from lookalike.inference import Encoder
@@ -71,6 +72,12 @@ def test_the_numbers_are_those_of_the_parts(split):
         bank, queries = (embeddings(split, describe, which) for which in ("train", "test"))
         vectors = torch.from_numpy(queries.vectors)
         assert measures.knn_top1 == knn_accuracy(bank, queries, k=3, temperature=0.2)
+        searched = retrieval(queries)
+        assert measures.recall_at_1 == searched.recall_at_k[1]
+        assert (measures.r_precision, measures.map_at_r) == (
+            searched.r_precision,
+            searched.map_at_r,
+        )
         assert measures.rankme == pytest.approx(effective_rank(vectors), rel=1e-4)
         expected = alpha_req(vectors)
         assert measures.alpha_req == (
@@ -79,6 +86,15 @@ def test_the_numbers_are_those_of_the_parts(split):
         assert measures.uniformity == pytest.approx(uniformity(vectors), abs=1e-4)
         assert measures.dim == vectors.shape[1]
     assert (card.query_images, card.bank_images, card.unreadable) == (12, 27, 0)
+
+
+def test_a_class_asked_about_once_has_nothing_to_search_for(tmp_path):
+    paint(tmp_path / "train", 5)
+    paint(tmp_path / "test", 1, seed=1)
+    card = score(an_encoder(), tmp_path)
+    assert card.encoder.knn_top1 is not None
+    assert card.encoder.recall_at_1 is card.encoder.r_precision is card.encoder.map_at_r is None
+    assert not any(line.startswith(("recall", "MAP")) for line in card.lines())
 
 
 def test_scripts_find_one_flat_object(split):

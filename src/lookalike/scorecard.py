@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,41 +11,39 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch import Tensor
 
 from lookalike import _check
+from lookalike.baselines import (
+    ENCODER,
+    LAYER,
+    RAW_PIXELS,
+    Describe,
+    Stages,
+    describe_images,
+    list_ways,
+)
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.data.image_set import ImageSet
 from lookalike.data.quarantine import Progress, Quarantine
 from lookalike.data.resident import load_squares
 from lookalike.embeddings import Embeddings
-from lookalike.errors import DataError
 from lookalike.evaluation.card import Layer, Measures, Scorecard
 from lookalike.evaluation.confidence import wilson_interval
-from lookalike.evaluation.knn import accuracy, knn_votes, leave_one_out_votes, recall_at_1
+from lookalike.evaluation.knn import accuracy, knn_votes, leave_one_out_votes
 from lookalike.evaluation.linear_probe import linear_probe, stratified_part
-from lookalike.evaluation.pixels import raw_pixels
 from lookalike.evaluation.protocol import ASKED, Sides, Source, choose_sides
+from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import alpha_req, effective_rank, spread
 from lookalike.evaluation.uniformity import alignment, uniformity
-from lookalike.inference import Encoder, further, squares_in_parts
+from lookalike.inference import Encoder, further
 from lookalike.views.make import make_views
 from lookalike.views.plans import SIMCLR, SIMCLR_SMALL, Plan
 
-ENCODER = "encoder"  # the way that is measured; all others are baselines
-RAW_PIXELS = "raw_pixels"  # compared by neighbours alone: fitting thousands of pixels takes minutes
 MOST_VOTERS = 200  # NPID's k, for ImageNet's 1,300 images a class
 SMALL_SIDE = 96  # pixels up to which two views are those of small images
 ALIGNED = 256  # images whose two views are compared
-LAYER = "layer: "  # before a layer's name, among the ways to turn pictures into vectors
 MOST_CLASSES = 500  # of a confusion matrix worth writing
-
-Describe = Callable[[Tensor], Tensor]
-"""(N, 3, size, size) uint8 pictures -> (N, D) float32 vectors."""
-
-Stages = Callable[[Tensor], Mapping[str, Tensor]]
-"""(N, 3, size, size) uint8 pictures -> (N, D) float32 vectors after each layer, by its name."""
 
 
 class Verdict(NamedTuple):
@@ -112,21 +109,21 @@ def score(
     _check.at_least(1, k=1 if k is None else k, batch_size=batch_size)
     before = encoder.fingerprint()
     sides = choose_sides(source, bank=bank, split=split, trained_on=trained_on, seed=seed)
-    ways = _ways(encoder, starting, seed=seed, batch_size=batch_size)
+    ways = list_ways(encoder, starting=starting, seed=seed, batch_size=batch_size)
     quarantine = Quarantine(len(sides.queries) + len(sides.bank or ()))
     describe = partial(
-        _describe,
+        describe_images,
         ways=ways,
         stages=stages,
         size=encoder.size,
         max_pixels=max_pixels,
         quarantine=quarantine,
     )
-    queries = describe(sides.queries, progress=further(progress, 0, quarantine.total))
+    _, queries = describe(sides.queries, progress=further(progress, 0, quarantine.total))
     voters: dict[str, Embeddings] = {}
     if sides.bank is not None:
         tell = further(progress, len(sides.queries), quarantine.total)
-        voters = describe(sides.bank, progress=tell)
+        _, voters = describe(sides.bank, progress=tell)
     quarantine.raise_if_above(max_unreadable)
     distances = _alignments(sides.queries, ways, encoder.size, views=views, seed=seed)
     k, reason = _neighbours(sides, k)
@@ -173,74 +170,6 @@ def score(
         },
         **_by_class(verdicts.get(ENCODER), sides.queries.class_names),
     )
-
-
-def _ways(
-    encoder: Encoder, starting: Encoder | None, *, seed: int, batch_size: int
-) -> dict[str, Describe]:
-    """Return the encoder and its baselines, by name; all see pictures of the encoder's size."""
-
-    def describe(network: Encoder) -> Describe:
-        return lambda squares: network.represent(squares, batch_size=batch_size)
-
-    ways = {
-        ENCODER: describe(encoder),
-        RAW_PIXELS: raw_pixels,
-        "untrained": describe(_untrained(encoder, seed=seed)),
-    }
-    if starting is not None:
-        starting = copy.copy(starting)
-        starting.size = encoder.size
-        ways["starting"] = describe(starting)
-    elif encoder.arguments.get("pretrained"):
-        ways["starting"] = describe(encoder.restarted(seed=seed, pretrained=True))
-    return ways
-
-
-def _untrained(encoder: Encoder, *, seed: int) -> Encoder:
-    """Return the encoder's network with random weights and all its branches switched on.
-
-    Residual branches may start at zero so that training starts smoothly. A network without them
-    would be a baseline too easy to beat.
-    """
-    network = encoder.restarted(seed=seed, pretrained=False)
-    for part in network.backbone.modules():
-        if isinstance(part, _NormBase) and part.affine and not bool(part.weight.any()):
-            nn.init.ones_(part.weight)
-    return network
-
-
-def _describe(
-    images: ImageSet,
-    *,
-    ways: Mapping[str, Describe],
-    stages: Stages | None,
-    size: int,
-    max_pixels: int,
-    quarantine: Quarantine,
-    progress: Progress | None,
-) -> dict[str, Embeddings]:
-    """Return images as vectors, by way, then by layer, whose names get `LAYER` before them.
-
-    Each image is decoded once, and unreadable ones are left out.
-    """
-    vectors: dict[str, list[Tensor]] = {way: [] for way in ways}
-    rows = []
-    for squares, positions in squares_in_parts(
-        images, size, max_pixels=max_pixels, quarantine=quarantine, progress=progress
-    ):
-        for way, describe in ways.items():
-            vectors[way].append(describe(squares))
-        for name, after in (stages(squares) if stages else {}).items():
-            vectors.setdefault(LAYER + name, []).append(after)
-        rows.append(positions)
-    kept = images.select(np.concatenate(rows))
-    if not len(kept):
-        raise DataError(f"none of the {len(images):,} images of {images.name} can be read")
-    return {
-        way: Embeddings(torch.cat(parts).numpy(), kept.ids, kept.labels, kept.class_names)
-        for way, parts in vectors.items()
-    }
 
 
 def _alignments(
@@ -301,12 +230,17 @@ def _judge(
         train, probed = bank, queries
         votes = knn_votes(bank, queries, k=k, temperature=temperature, device=device)
     top1 = accuracy(votes.predictions, queries.labels)
-    repeated = np.bincount(queries.labels).max() > 1
-    measures = {
+    measures: dict[str, Any] = {
         "knn_top1": top1,
         "knn_top1_ci95": wilson_interval(top1, len(queries)),
-        "recall_at_1": recall_at_1(queries, device=device) if repeated else None,
     }
+    if np.bincount(queries.labels).max() > 1:
+        searched = retrieval(queries, ks=(1,), average_precision=None, device=device)
+        measures |= {
+            "recall_at_1": searched.recall_at_k[1],
+            "r_precision": searched.r_precision,
+            "map_at_r": searched.map_at_r,
+        }
     if probe:
         found = linear_probe(train, probed, seed=seed, device=device)
         measures |= {"linear_top1": found.accuracy, "linear_l2": found.l2}

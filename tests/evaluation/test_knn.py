@@ -14,7 +14,6 @@ from lookalike.evaluation.knn import (
     knn_votes,
     leave_one_out_accuracy,
     leave_one_out_votes,
-    recall_at_1,
 )
 
 
@@ -144,27 +143,6 @@ def test_low_temperatures_and_zero_vectors_stay_finite():
     np.testing.assert_allclose(votes.shares, [[1, 0], [1 / 3, 2 / 3]], atol=1e-6)
 
 
-def test_recall_at_1_is_a_slow_loop():
-    images = random_embeddings(40, 6, classes=30)
-    hits = []
-    for i, label in enumerate(images.labels):
-        if (images.labels == label).sum() < 2:
-            continue
-        cosines = {
-            j: float(images.vectors[i] @ images.vectors[j] / np.linalg.norm(images.vectors[j]))
-            for j in range(40)
-            if j != i
-        }
-        hits.append(images.labels[max(cosines, key=cosines.__getitem__)] == label)
-    assert 0 < len(hits) < 40
-    assert recall_at_1(images) == pytest.approx(np.mean(hits))
-
-
-def test_recall_at_1_counts_a_tie_by_its_part():
-    images = embeddings([[1, 0], [1, 0], [1, 0]], [0, 0, 1])
-    assert recall_at_1(images) == pytest.approx(1 / 2)
-
-
 @pytest.mark.parametrize(
     ("bank", "queries", "arguments", "message"),
     [
@@ -194,8 +172,6 @@ def test_what_cannot_vote_is_said(bank, queries, arguments, message):
 def test_leaving_one_out_needs_another():
     with pytest.raises(ValueError, match="2 labelled images"):
         leave_one_out_votes(embeddings([[1, 0], [0, 1]], [0, -1]), k=1)
-    with pytest.raises(ValueError, match="class with two images"):
-        recall_at_1(embeddings([[1, 0], [0, 1]], [0, 1]))
 
 
 def test_accuracy_wants_pairs():

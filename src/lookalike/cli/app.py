@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "Look at images": ("check", "views"),
     "Learn from them": ("train",),
     "Judge what was learnt": ("evaluate", "report"),
+    "Put it to use": ("cluster",),
     "Read the papers": ("papers", "reproduce"),
 }
 """Every command, under the heading that help shows it with."""

@@ -20,6 +20,8 @@ class Measures:
         linear_top1: share that a linear classifier does.
         linear_l2: the penalty it chose.
         recall_at_1: share of queries whose nearest other query is of their class.
+        r_precision: share of a query's R nearest that are of its class, which has R others.
+        map_at_r: the same, weighted so that those of its class should also come first.
         rankme: effective rank of the queries, in [1, dim].
         alpha_req: decay of their spectrum; near 1 is good.
         uniformity: in [-8, 0]; lower is more even.
@@ -33,6 +35,8 @@ class Measures:
     linear_top1: float | None = None
     linear_l2: float | None = None
     recall_at_1: float | None = None
+    r_precision: float | None = None
+    map_at_r: float | None = None
     rankme: float | None = None
     alpha_req: float | None = None
     uniformity: float | None = None
@@ -153,6 +157,8 @@ _ROWS = {
     "knn_top1": ("kNN top-1", "{:.1%}"),
     "linear_top1": ("linear probe top-1", "{:.1%}"),
     "recall_at_1": ("recall at 1", "{:.1%}"),
+    "r_precision": ("R-precision", "{:.1%}"),
+    "map_at_r": ("MAP@R", "{:.1%}"),
     "dim": ("width", "{}"),
     "rankme": ("effective rank (RankMe)", "{:.1f}"),
     "alpha_req": ("spectrum decay (alpha)", "{:.2f}"),

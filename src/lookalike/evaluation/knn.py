@@ -108,24 +108,6 @@ def leave_one_out_accuracy(
     return accuracy(votes.predictions, images.labels[images.labels >= 0])
 
 
-def recall_at_1(images: Embeddings, *, device: torch.device | str = "cpu") -> float:
-    """Return the share of images whose most similar other image is of their class.
-
-    Of images without a label or without a second of their class, neither is asked, and the former
-    are no candidates. Several equally similar images count by their share of the right class.
-
-    Raises:
-        ValueError: no class has two images, or a vector is not finite.
-    """
-    labelled = images.select(np.flatnonzero(images.labels >= 0))
-    _, number, sizes = np.unique(labelled.labels, return_inverse=True, return_counts=True)
-    asked = sizes[number] > 1
-    if not asked.any():
-        raise ValueError("recall at 1 needs a class with two images")
-    shares = leave_one_out_votes(labelled, k=1, device=device).shares
-    return float(shares[asked, number[asked]].mean())
-
-
 def accuracy(predictions: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> float:
     """Return the share of equal entries of two (M,) arrays, compared as integers.
 

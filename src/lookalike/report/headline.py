@@ -159,6 +159,7 @@ def weigh(evaluation: Mapping[str, Any], confusion: Confusion | None) -> Scores:
             (name, number(evaluation[key]), meaning)
             for name, key, meaning in (
                 ("Recall at 1", "recall_at_1", "share of images whose nearest is of their class"),
+                ("MAP@R", "map_at_r", "1 when all images of its class come before any other"),
                 ("Effective rank", "rankme", f"{of}directions in use; more is richer"),
                 ("Spectrum decay", "alpha_req", "alpha; near 1 is good, higher nears collapse"),
                 ("Alignment", "alignment", "0 to 4; low when views of an image agree"),

@@ -54,6 +54,56 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Path:
 
 def render_page(record: RunRecord) -> str:
     """Return the HTML of a run."""
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    evaluation = record.evaluation
+    confusion, no_confusion = _confusion(record)
+    monitors, curves = monitor_charts(record), training_charts(record)
+    show = Exhibit.of(record.gallery) if record.gallery else None
+    views, no_views = _views(record)
+    return (
+        templates()
+        .get_template("page.html")
+        .render(
+            headline=tell(record),
+            version=record.run.get("lookalike", "?"),
+            scores=weigh(evaluation, confusion) if evaluation else None,
+            absence=record.absence,
+            damaged=record.damaged,
+            log=record.log,
+            verdict=judge(record.monitors),
+            monitors=monitors,
+            curves=curves,
+            views=views,
+            no_views=no_views,
+            show=show,
+            no_show=(
+                "The gallery holds a single image, which has no neighbours."
+                if record.gallery
+                else record.absence("gallery.npz")
+            ),
+            confusion=confusion,
+            no_confusion=no_confusion,
+            choices=_mappings(record.run.get("choices")),
+            settings=flatten(record.resolved),
+            environment=flatten(record.run.get("environment") or {}),
+            unreadable=record.unreadable,
+            unreadable_limit=UNREADABLE,
+            command=_command(record.run.get("command")),
+            run_folder=shlex.quote(str(record.folder)),
+            style=style("page.css"),
+            script=Markup(script),  # noqa: S704  ours
+            script_hash=digest,
+            data={
+                "charts": {chart.name: chart.points for chart in [*monitors, *curves]},
+                "gallery": show.data if show else None,
+            },
+        )
+    )
+
+
+def templates() -> Environment:
+    """Return where templates come from; whatever they are given is escaped."""
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -62,48 +112,13 @@ def render_page(record: RunRecord) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    evaluation = record.evaluation
-    confusion, no_confusion = _confusion(record)
-    monitors, curves = monitor_charts(record), training_charts(record)
-    show = Exhibit.of(record.gallery) if record.gallery else None
-    views, no_views = _views(record)
-    return environment.get_template("page.html").render(
-        headline=tell(record),
-        version=record.run.get("lookalike", "?"),
-        scores=weigh(evaluation, confusion) if evaluation else None,
-        absence=record.absence,
-        damaged=record.damaged,
-        log=record.log,
-        verdict=judge(record.monitors),
-        monitors=monitors,
-        curves=curves,
-        views=views,
-        no_views=no_views,
-        show=show,
-        no_show=(
-            "The gallery holds a single image, which has no neighbours."
-            if record.gallery
-            else record.absence("gallery.npz")
-        ),
-        confusion=confusion,
-        no_confusion=no_confusion,
-        choices=_mappings(record.run.get("choices")),
-        settings=flatten(record.resolved),
-        environment=flatten(record.run.get("environment") or {}),
-        unreadable=record.unreadable,
-        unreadable_limit=UNREADABLE,
-        command=_command(record.run.get("command")),
-        run_folder=shlex.quote(str(record.folder)),
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  ours
-        script=Markup(script),  # noqa: S704  ours
-        script_hash=digest,
-        data={
-            "charts": {chart.name: chart.points for chart in [*monitors, *curves]},
-            "gallery": show.data if show else None,
-        },
-    )
+    return environment
+
+
+def style(*names: str) -> Markup:
+    """Return style sheets of this folder, one after the other."""
+    sheets = [(HERE / name).read_text(encoding="utf-8") for name in names]
+    return Markup("\n".join(sheets))  # noqa: S704  ours
 
 
 def flatten(settings: object, prefix: str = "") -> list[tuple[str, str]]:

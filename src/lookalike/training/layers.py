@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lookalike.baselines import Stages
 from lookalike.errors import UsageError
 from lookalike.inference import evaluating
-from lookalike.scorecard import Stages
 from lookalike.training.job import load_method
 from lookalike.training.run_folder import Run
 from lookalike.views.make import normalise
