@@ -224,6 +224,8 @@ def _read_parquet(path: Path) -> _Listed:
     if not path.is_file():
         raise DataError(f"{path}: not a plain file")
     try:
+        names = pyarrow.parquet.read_schema(path).names
+        wanted = [names[place] for place in _places_of_columns(path, names)]
         with pyarrow.parquet.ParquetFile(path, read_dictionary=list(_COLUMNS[:2])) as file:
             about = file.metadata
             size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
@@ -232,8 +234,6 @@ def _read_parquet(path: Path) -> _Listed:
                     f"{path} holds {about.num_rows:,} pairs in {size:,} bytes; want at most "
                     f"{MAX_PAIRS:,} in {MAX_FILE_BYTES:,}"
                 )
-            names = [*file.schema_arrow.names]
-            wanted = [names[place] for place in _places_of_columns(path, names)]
             table = file.read(columns=wanted)
     except (OSError, ValueError) as problem:
         raise DataError(f"{path} cannot be read as a table: {problem}") from problem
