@@ -109,7 +109,7 @@ def score(
     _check.at_least(1, k=1 if k is None else k, batch_size=batch_size)
     before = encoder.fingerprint()
     sides = choose_sides(source, bank=bank, split=split, trained_on=trained_on, seed=seed)
-    ways = _ways(encoder, seed=seed, batch_size=batch_size)
+    ways = ways_to_describe(encoder, seed=seed, batch_size=batch_size)
     quarantine = Quarantine(len(sides.queries) + len(sides.bank or ()))
     describe = partial(
         _describe,
@@ -172,7 +172,7 @@ def score(
     )
 
 
-def _ways(encoder: Encoder, *, seed: int, batch_size: int) -> dict[str, Describe]:
+def ways_to_describe(encoder: Encoder, *, seed: int, batch_size: int) -> dict[str, Describe]:
     """Return the encoder and its baselines, by name."""
 
     def describe(network: Encoder) -> Describe:

@@ -22,7 +22,7 @@ from lookalike.registry import did_you_mean
 COMMANDS: Final = {
     "Look at images": ("check", "views"),
     "Learn from them": ("train",),
-    "Judge what was learnt": ("evaluate", "report"),
+    "Judge what was learnt": ("evaluate", "verify", "report"),
     "Read the papers": ("papers", "reproduce"),
 }
 """Every command, under the heading that help shows it with."""
