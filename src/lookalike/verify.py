@@ -90,7 +90,7 @@ class VerificationCard:
     def lines(self) -> list[str]:
         """Return a table for people, and how its numbers came about."""
         heads = [name.replace("_", " ") for name in self.ways]
-        width = max(18, *(len(head) + 2 for head in heads))
+        width = max(22, *(len(head) + 2 for head in heads))
         rows = [("", *heads), *_rows(tuple(self.ways.values()))]
         return [
             *(
