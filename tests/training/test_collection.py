@@ -157,4 +157,4 @@ def test_what_a_run_was_trained_on_is_found_again(photos, tmp_path, limit):
     images = collected(photos, tmp_path, max_unreadable=0.5, limit=limit)
     found = images_trained_on({**images.record(), "seed": 0})
     assert found.ids == images.source.ids
-    assert len(found) == limit or len(SIDES)
+    assert len(found) == (limit or len(SIDES))

@@ -1,4 +1,4 @@
-"""Tell pairs of one person or thing from pairs of two, as LFW does; write a page about it."""
+"""Tell pairs of one person or thing from pairs of two, as LFW does; with a page of curves."""
 
 from __future__ import annotations
 
