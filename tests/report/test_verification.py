@@ -55,7 +55,10 @@ def test_the_numbers_are_those_of_the_json(verified: dict[str, Any], tmp_path: P
         low, high = way["eer_ci95"]
         assert f"{100 * way['eer']:.1f} % {100 * low:.1f} to {100 * high:.1f}" in text
         assert f"{100 * way['tar_at_far'][1]['tar']:.1f} %" in text
-    assert "3,000 pairs of 2,000 images of faces, listed in pairs.txt: 1,500 of the same" in text
+    assert (
+        "3,000 pairs of 2,000 images of faces, listed in pairs.txt: 1,500 same, 1,500 different."
+        in text
+    )
     assert "TAR at FAR 1 %" in text
     assert "TAR at FAR 0.1 %" not in text  # 1,500 different pairs cannot tell
     assert "A FAR below 0.667 % would let through fewer than 10 of the 1,500" in text
@@ -100,6 +103,19 @@ def test_the_verdict_is_the_comparisons(
 ) -> None:
     record = changed(verified, encoder__accuracy=accuracy, encoder__accuracy_se=error)
     assert said in understand(record).verdict
+
+
+def test_the_roc_is_summed_up_by_what_can_be_told(verified: dict[str, Any]) -> None:
+    def said(known: int) -> str:
+        record = copy.deepcopy(verified)
+        for point in record["ways"]["encoder"]["tar_at_far"][known:]:
+            point["tar"] = None
+        return understand(record).roc.latest.replace("\u00a0", " ")
+
+    tar = [point["tar"] for point in verified["ways"]["encoder"]["tar_at_far"]]
+    assert said(2) == f"{100 * tar[1]:.1f} % of same pairs accepted at a FAR of 1 %"
+    assert said(1) == f"{100 * tar[0]:.1f} % of same pairs accepted at a FAR of 10 %"
+    assert said(0) == f"area {verified['ways']['encoder']['auc']:.3f}"
 
 
 def test_what_was_trained_on_and_left_out_is_told(verified: dict[str, Any], tmp_path: Path) -> None:

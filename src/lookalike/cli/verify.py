@@ -1,4 +1,4 @@
-"""Tell pairs of one person or thing from pairs of two, as LFW does; with a page of curves."""
+"""Tell pairs of one person or thing from pairs of two, as LFW does; draw the curves."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _understand(record: Mapping[str, Any]) -> Verified:
     return Verified(
         sentence=(
             f"{record['pairs']:,} pairs of {record['images']:,} images of {record['source']}, "
-            f"listed in {record['list']}: {kinds[0]:,} of the same, {kinds[1]:,} of two."
+            f"listed in {record['list']}: {kinds[0]:,} same, {kinds[1]:,} different."
         ),
         accuracy=percent(encoder["accuracy"]) if known else "",
         error=(
@@ -135,7 +135,7 @@ def _understand(record: Mapping[str, Any]) -> Verified:
         ways=tuple((kind, NAMES[kind]) for kind in ways),
         rows=tuple(_rows(list(ways.values()))),
         notes=tuple(_notes(record, encoder)),
-        roc=roc_chart(rocs, different=kinds[1]),
+        roc=roc_chart(rocs, different=kinds[1], latest=_accepted(encoder)),
         det=det_chart(rocs, pairs=min(kinds), eer=encoder["eer"]),
         scores=histogram_chart(
             encoder["histogram"], threshold=encoder["eer_threshold"], eer=encoder["eer"]
@@ -219,6 +219,15 @@ def _verdict(ways: Mapping[str, Mapping[str, Any]]) -> str:
     if gained < 2 * (ours["accuracy_se"] + best["accuracy_se"]):
         return f"{points} above {against}, within two standard errors: too close to be sure."
     return f"{points} above {against}."
+
+
+def _accepted(way: Mapping[str, Any]) -> str:
+    """Return the ROC in one number: TAR at a FAR of 1 %, or 10 %, or the area where neither is."""
+    known = [point for point in way["tar_at_far"][:2] if point["tar"] is not None]
+    if not known:
+        return f"area {way['auc']:.3f}"
+    point = known[-1]
+    return f"{percent(point['tar'])} of same pairs accepted at a FAR of {share(point['far'])}"
 
 
 def _warning(record: Mapping[str, Any]) -> str:

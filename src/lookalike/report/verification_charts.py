@@ -78,12 +78,15 @@ def share(value: float) -> str:
     return f"{text}\u00a0%"
 
 
-def roc_chart(rocs: Mapping[str, Mapping[str, Sequence[float]]], *, different: int) -> Panel:
+def roc_chart(
+    rocs: Mapping[str, Mapping[str, Sequence[float]]], *, different: int, latest: str
+) -> Panel:
     """Chart TAR over FAR, the axis of FAR in powers of ten.
 
     Args:
         rocs: `far`, `tar` and `threshold` by whose they are, the encoder first.
         different: different pairs that FAR counts.
+        latest: what is said of it before anything is pointed at.
     """
     low = -math.log10(max(different, 2))
     x_scale, y_scale = Scale(low, 0, LEFT, RIGHT), Scale(0, 1, BOTTOM, TOP)
@@ -93,7 +96,6 @@ def roc_chart(rocs: Mapping[str, Mapping[str, Sequence[float]]], *, different: i
         return _tenths(x_scale(logs)), _tenths(y_scale(tar))
 
     first = next(iter(rocs))
-    latest = f"{share(_at(rocs[first], 0.01))} of same pairs accepted at a FAR of 1\u00a0%"
     told = min(math.log10(10 / different), 0) if different > 10 else 0.0
     return Panel(
         name="roc",
@@ -137,6 +139,10 @@ def det_chart(
         ]
         return _tenths(x_scale(deviates[0])), _tenths(y_scale(deviates[1]))
 
+    def path(far: Floats, tar: Floats) -> str:
+        inside = (np.minimum(far, 1 - tar) >= least) & (np.maximum(far, 1 - tar) <= 1 - least)
+        return svg_path(*place(far[inside], tar[inside])) if inside.sum() > 1 else ""
+
     marks = [each for each in _DET_MARKS if least <= each <= 1 - least]
     first = next(iter(rocs))
     latest = f"equal error rate {share(eer)}"
@@ -147,13 +153,10 @@ def det_chart(
         summary=f"Same pairs rejected over different pairs accepted: {latest}",
         lines=(
             Line("equal", f"M{LEFT} {BOTTOM}L{RIGHT} {TOP}"),
-            *(
-                Line(kind, svg_path(*place(*_columns(roc, "far", "tar"))))
-                for kind, roc in rocs.items()
-            ),
+            *(Line(kind, path(*_columns(roc, "far", "tar"))) for kind, roc in rocs.items()),
         ),
-        x_marks=_det_marks(x_scale, normal, marks),
-        y_marks=_det_marks(y_scale, normal, marks),
+        x_marks=_det_marks(x_scale, normal, marks, apart=34),
+        y_marks=_det_marks(y_scale, normal, marks, apart=12),
         x_title="FAR: different pairs accepted",
         y_title="FRR: same pairs rejected",
         points=_points(rocs[first], place, "FRR", lambda tar: 1 - tar),
@@ -207,12 +210,6 @@ def _columns(table: Mapping[str, Sequence[float]], *names: str) -> list[Floats]:
     return [np.array(table[name], dtype=np.float64) for name in names]
 
 
-def _at(roc: Mapping[str, Sequence[float]], far: float) -> float:
-    """Return the TAR at the last point that is not beyond a FAR."""
-    fars, tars = _columns(roc, "far", "tar")
-    return float(tars[fars <= far].max())
-
-
 def _points(
     roc: Mapping[str, Sequence[float]],
     place: Callable[[Floats, Floats], tuple[list[float], list[float]]],
@@ -244,8 +241,16 @@ def _stairs(edges: Sequence[float], tops: Sequence[float]) -> str:
     return f"M{edges[0]:g} {BOTTOM}{stairs}V{BOTTOM}"
 
 
-def _det_marks(scale: Scale, normal: NormalDist, marks: Sequence[float]) -> tuple[Mark, ...]:
-    return tuple(Mark(round(float(scale(normal.inv_cdf(each))), 1), share(each)) for each in marks)
+def _det_marks(
+    scale: Scale, normal: NormalDist, marks: Sequence[float], *, apart: float
+) -> tuple[Mark, ...]:
+    """Return those of the marks that have room for their text, the middle one first."""
+    kept: list[Mark] = []
+    for each in sorted(marks, key=lambda mark: abs(mark - 0.5)):
+        place = round(float(scale(normal.inv_cdf(each))), 1)
+        if all(abs(place - other.place) >= apart for other in kept):
+            kept.append(Mark(place, share(each)))
+    return tuple(kept)
 
 
 def _tenths(values: Floats) -> list[float]:
