@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from lookalike.evaluation.verification import verification
 
 SIDE = 32
 PALETTE = np.random.default_rng(7).integers(40, 230, (256, 3))
@@ -199,3 +204,76 @@ def minimal_run(tmp_path: Path) -> Path:
 def write_run() -> Callable[..., Path]:
     """`write_full_run`, for runs of one's own."""
     return write_full_run
+
+
+def made_up_verification(count: int = 3000, *, apart: float = 1.5) -> dict[str, Any]:
+    """Return verification.json of normal cosines: three ways, the encoder the best of them."""
+    same = np.arange(count) % 2 == 0
+    ways = {}
+    for seed, (way, distance) in enumerate(
+        {"encoder": apart, "raw_pixels": apart / 2, "untrained": apart / 3}.items()
+    ):
+        noise = np.random.default_rng(seed).normal(size=count)
+        scores = (noise + distance * same) / 10
+        ways[way] = verification(scores, same, np.arange(count) % 10, bootstraps=50).to_json()
+    hard = [
+        {"first": f"a/{place}.jpg", "second": f"b/{place}.jpg", "score": 0.9 - place / 100}
+        for place in range(4)
+    ]
+    told = {
+        "source": "faces",
+        "list": "pairs.txt",
+        "images": 2000,
+        "pairs": count,
+        "skipped": 0,
+        "unreadable": 0,
+        "unreadable_pairs": 0,
+        "trained_on": 0,
+        "seed": 0,
+        "fingerprint": "0123456789abcdef" * 4,
+        "ways": ways,
+        "most_alike_different": hard,
+        "least_alike_same": hard[:2],
+    }
+    return json.loads(json.dumps(told))
+
+
+@pytest.fixture(scope="session")
+def verified() -> dict[str, Any]:
+    """An object as in verification.json; copy what you change."""
+    return made_up_verification()
+
+
+@pytest.fixture(scope="session")
+def console() -> Callable[..., list[str]]:
+    """A browser that shows a page and returns what it printed; without one, tests are skipped."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not on PATH")
+
+    def show(page: Path, profile: Path, *, width: int) -> list[str]:
+        """Return what a browser without a network prints while it shows a page."""
+        command = [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--enable-logging=stderr",
+            f"--user-data-dir={profile}",
+            f"--window-size={width},900",
+            "--virtual-time-budget=3000",
+            "--dump-dom",
+            page.as_uri(),
+        ]
+        environment = os.environ | {"LANG": "C.UTF-8"}
+        shown = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=False, env=environment
+        )
+        return [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
+
+    return show

@@ -4,9 +4,7 @@ import base64
 import hashlib
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -28,6 +26,7 @@ HOSTILE = (
 )
 
 Run = Callable[..., Path]
+Console = Callable[..., list[str]]
 
 
 class Page(HTMLParser):
@@ -261,7 +260,6 @@ def test_torch_is_not_needed() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PROBE = """
 setTimeout(() => {
   const wide = [...document.querySelectorAll("body *")].filter(
@@ -284,41 +282,17 @@ setTimeout(() => {
 """
 
 
-def console(page: Path, profile: Path, *, width: int) -> list[str]:
-    """Return what a browser without a network prints while it shows a page."""
-    command = [
-        str(CHROMIUM),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--enable-logging=stderr",
-        f"--user-data-dir={profile}",
-        f"--window-size={width},900",
-        "--virtual-time-budget=3000",
-        "--dump-dom",
-        page.as_uri(),
-    ]
-    environment = os.environ | {"LANG": "C.UTF-8"}
-    shown = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, env=environment
-    )
-    return [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")
-def test_a_browser_shows_it_without_a_complaint(full_run: Path, tmp_path: Path) -> None:
+def test_a_browser_shows_it_without_a_complaint(
+    full_run: Path, tmp_path: Path, console: Console
+) -> None:
     page = write_report(full_run)
     assert console(page, tmp_path / "profile", width=1280) == []
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")
 @pytest.mark.parametrize("width", [390, 1280])
-def test_clicking_works_and_nothing_sticks_out(full_run: Path, tmp_path: Path, width: int) -> None:
+def test_clicking_works_and_nothing_sticks_out(
+    full_run: Path, tmp_path: Path, console: Console, width: int
+) -> None:
     page = write_report(full_run)
     digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
     probed = page.read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from PIL import Image
 
 from lookalike.errors import DataError
 from lookalike.methods.exemplar import Exemplar
-from lookalike.training.collection import collect
+from lookalike.training.collection import collect, images_trained_on
 from lookalike.training.job import load_method, train
 from lookalike.training.preview import preview
 from lookalike.training.progress import Progress
@@ -37,12 +37,12 @@ def photos(tmp_path):
     return folder
 
 
-def collected(photos, tmp_path, *, resident=True, max_unreadable=0.0):
+def collected(photos, tmp_path, *, resident=True, max_unreadable=0.0, limit=None):
     with Progress(None, printing=False) as progress:
         images = collect(
             photos,
             download=False,
-            limit=None,
+            limit=limit,
             seed=0,
             resident_bytes_allowed=2**20 if resident else 0,
             max_pixels=10_000,
@@ -157,3 +157,12 @@ def test_a_preview_shows_patches(photos):
     assert picture.width > 0
     again = preview(photos, method="exemplar", size=16, count=3)
     assert picture.tobytes() == again.tobytes()
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_what_a_run_was_trained_on_is_found_again(photos, tmp_path, limit):
+    (photos / "a" / "0.png").write_bytes(b"no image")
+    images = collected(photos, tmp_path, max_unreadable=0.5, limit=limit)
+    found = images_trained_on({**images.record(), "seed": 0})
+    assert found.ids == images.source.ids
+    assert len(found) == (limit or len(SIDES))

@@ -20,9 +20,9 @@ from lookalike.errors import LookalikeError, UsageError
 from lookalike.registry import did_you_mean
 
 COMMANDS: Final = {
-    "Look at images": ("check", "views"),
+    "Look at images": ("check", "views", "align"),
     "Learn from them": ("train",),
-    "Judge what was learnt": ("evaluate", "report"),
+    "Judge what was learnt": ("evaluate", "verify", "report"),
     "Put it to use": ("cluster",),
     "Read the papers": ("papers", "reproduce"),
 }

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import lookalike
 from lookalike.data.resident import load_squares
 from lookalike.durable import write_atomically
-from lookalike.report.html import style, templates
 from lookalike.report.pictures import thumbnail_sheet
+from lookalike.report.template import encoded, render
 
 if TYPE_CHECKING:
     from lookalike.clusters import Clusters
@@ -94,23 +94,20 @@ def write_sheet(found: Clusters, path: Path) -> None:
     sizes = [len(group.positions) for group in groups]
     name = f"{found.images.name}/{found.images.split}" if found.images.split else found.images.name
     bars = [(WAYS.get(way, way), grouping) for way, grouping in found.groupings.items()]
-    page = (
-        templates()
-        .get_template("clusters.html")
-        .render(
-            found=found,
-            name=name,
-            sizes=sizes,
-            bars=bars if all(grouping.agreement for _, grouping in bars) else [],
-            cards=cards,
-            hidden=(len(groups) - len(shown), sum(sizes[len(shown) :])),
-            cut=any(len(some) < len(members) for members, some in zip(parts, chosen, strict=True)),
-            sheet=sheet,
-            style=style("page.css", "clusters.css"),
-            version=lookalike.__version__,
-        )
+    page = render(
+        "clusters.html",
+        styles=("page.css", "clusters.css"),
+        found=found,
+        name=name,
+        sizes=sizes,
+        bars=bars if all(grouping.agreement for _, grouping in bars) else [],
+        cards=cards,
+        hidden=(len(groups) - len(shown), sum(sizes[len(shown) :])),
+        cut=any(len(some) < len(members) for members, some in zip(parts, chosen, strict=True)),
+        sheet=sheet,
+        version=lookalike.__version__,
     )
-    write_atomically(path, page.encode("utf-8", errors="backslashreplace"))
+    write_atomically(path, encoded(page))
 
 
 def _spaced(positions: tuple[int, ...], count: int) -> npt.NDArray[np.int64]:

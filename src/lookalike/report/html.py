@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from lookalike.durable import write_atomically
-from lookalike.report.charts import percent
 from lookalike.report.confusion import Confusion, sort_confusion
 from lookalike.report.curves import monitor_charts, training_charts
 from lookalike.report.exhibit import Exhibit
@@ -21,8 +15,9 @@ from lookalike.report.headline import tell, weigh
 from lookalike.report.health import judge
 from lookalike.report.pictures import views_picture
 from lookalike.report.reading import RunRecord, read_run
+from lookalike.report.template import encoded, render
+from lookalike.report.verification import Verified, understand
 
-HERE = Path(__file__).parent
 UNREADABLE = 50  # listed; all are counted
 
 
@@ -47,78 +42,54 @@ def write_report(run: str | Path, out: str | Path | None = None) -> Path:
     if target.is_dir():
         target /= "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    # a file name may hold bytes that are no text: they are written as \\udcNN, not refused
-    write_atomically(target, page.encode("utf-8", errors="backslashreplace"))
+    write_atomically(target, encoded(page))
     return target
 
 
 def render_page(record: RunRecord) -> str:
     """Return the HTML of a run."""
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     evaluation = record.evaluation
     confusion, no_confusion = _confusion(record)
     monitors, curves = monitor_charts(record), training_charts(record)
     show = Exhibit.of(record.gallery) if record.gallery else None
     views, no_views = _views(record)
-    return (
-        templates()
-        .get_template("page.html")
-        .render(
-            headline=tell(record),
-            version=record.run.get("lookalike", "?"),
-            scores=weigh(evaluation, confusion) if evaluation else None,
-            absence=record.absence,
-            damaged=record.damaged,
-            log=record.log,
-            verdict=judge(record.monitors),
-            monitors=monitors,
-            curves=curves,
-            views=views,
-            no_views=no_views,
-            show=show,
-            no_show=(
-                "The gallery holds a single image, which has no neighbours."
-                if record.gallery
-                else record.absence("gallery.npz")
-            ),
-            confusion=confusion,
-            no_confusion=no_confusion,
-            choices=_mappings(record.run.get("choices")),
-            settings=flatten(record.resolved),
-            environment=flatten(record.run.get("environment") or {}),
-            unreadable=record.unreadable,
-            unreadable_limit=UNREADABLE,
-            command=_command(record.run.get("command")),
-            run_folder=shlex.quote(str(record.folder)),
-            style=style("page.css"),
-            script=Markup(script),  # noqa: S704  ours
-            script_hash=digest,
-            data={
-                "charts": {chart.name: chart.points for chart in [*monitors, *curves]},
-                "gallery": show.data if show else None,
-            },
-        )
+    verified, no_verified = _verified(record)
+    return render(
+        "page.html",
+        headline=tell(record),
+        version=record.run.get("lookalike", "?"),
+        scores=weigh(evaluation, confusion) if evaluation else None,
+        absence=record.absence,
+        damaged=record.damaged,
+        log=record.log,
+        verdict=judge(record.monitors),
+        monitors=monitors,
+        curves=curves,
+        views=views,
+        no_views=no_views,
+        show=show,
+        no_show=(
+            "The gallery holds a single image, which has no neighbours."
+            if record.gallery
+            else record.absence("gallery.npz")
+        ),
+        confusion=confusion,
+        no_confusion=no_confusion,
+        choices=_mappings(record.run.get("choices")),
+        settings=flatten(record.resolved),
+        environment=flatten(record.run.get("environment") or {}),
+        unreadable=record.unreadable,
+        unreadable_limit=UNREADABLE,
+        command=_command(record.run.get("command")),
+        run_folder=shlex.quote(str(record.folder)),
+        verified=verified,
+        no_verified=no_verified,
+        data={
+            "charts": {chart.name: chart.points for chart in [*monitors, *curves]}
+            | (verified.charts if verified else {}),
+            "gallery": show.data if show else None,
+        },
     )
-
-
-def templates() -> Environment:
-    """Return where templates come from; whatever they are given is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
-    return environment
-
-
-def style(*names: str) -> Markup:
-    """Return style sheets of this folder, one after the other."""
-    sheets = [(HERE / name).read_text(encoding="utf-8") for name in names]
-    return Markup("\n".join(sheets))  # noqa: S704  ours
 
 
 def flatten(settings: object, prefix: str = "") -> list[tuple[str, str]]:
@@ -153,6 +124,17 @@ def _confusion(record: RunRecord) -> tuple[Confusion | None, str]:
         return sort_confusion(counts, names), ""
     except (ValueError, TypeError) as problem:
         return None, f"The confusion matrix cannot be shown: {problem}."
+
+
+def _verified(record: RunRecord) -> tuple[Verified | None, str]:
+    """Return what verification says, or why it does not; "" where nobody asked it."""
+    if record.verification is None:
+        name = "verification.json"
+        return None, record.absence(name) if name in record.damaged else ""
+    try:
+        return understand(record.verification), ""
+    except ValueError as problem:
+        return None, f"verification.json cannot be shown: {problem}."
 
 
 def _views(record: RunRecord) -> tuple[tuple[str, int, int] | None, str]:

@@ -39,18 +39,23 @@ class Sheet:
     side: int
 
 
-def thumbnail_sheet(thumbs: npt.NDArray[np.uint8], *, budget: int = SHEET_BYTES) -> Sheet:
+def thumbnail_sheet(
+    thumbs: npt.NDArray[np.uint8],
+    *,
+    budget: int = SHEET_BYTES,
+    settings: Sequence[tuple[int, int]] = SHEET_SETTINGS,
+) -> Sheet:
     """Lay (N, side, side, 3) thumbnails on one JPEG of at most `budget` bytes.
+
+    The first of the settings, (side, JPEG quality) with sides that descend, that fits is taken.
 
     Raises:
         ValueError: they do not fit, even small and coarse.
     """
     columns = max(2, math.ceil(math.sqrt(len(thumbs))))
     rows = max(2, math.ceil(len(thumbs) / columns))  # 2 at least: CSS divides by rows - 1
-    for side, quality in SHEET_SETTINGS:
-        if side * columns > LARGEST_SHEET or (
-            side > thumbs.shape[1] and side > SHEET_SETTINGS[-1][0]
-        ):
+    for side, quality in settings:
+        if side * columns > LARGEST_SHEET or (side > thumbs.shape[1] and side > settings[-1][0]):
             continue
         sheet = np.full((rows * columns, side, side, 3), 128, np.uint8)
         sheet[: len(thumbs)] = _resize(thumbs, side)

@@ -60,6 +60,7 @@ class RunRecord:
         monitors: its monitor lines, by step.
         speed: the lines of speed.jsonl, by step.
         evaluation: the object in evaluation.json, if there is one.
+        verification: the object in verification.json, if there is one.
         gallery: the images to show, if there are any.
         unreadable: (id, reason) of the images that could not be read; none if that is not known.
         log: the last lines of log.txt.
@@ -72,6 +73,7 @@ class RunRecord:
     monitors: tuple[dict[str, Any], ...]
     speed: tuple[dict[str, Any], ...]
     evaluation: dict[str, Any] | None
+    verification: dict[str, Any] | None
     gallery: Gallery | None
     unreadable: tuple[tuple[str, str], ...] | None
     log: tuple[str, ...]
@@ -130,6 +132,7 @@ def read_run(folder: Path) -> RunRecord:
         monitors=tuple(row for row in metrics if row.get("kind") == "monitor"),
         speed=lines("speed.jsonl"),
         evaluation=attempt("evaluation.json", _read_object),
+        verification=attempt("verification.json", _read_object),
         gallery=attempt("gallery.npz", read_gallery),
         unreadable=attempt("unreadable.csv", _read_unreadable),
         log=attempt("log.txt", _read_log) or (),

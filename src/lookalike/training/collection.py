@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +255,7 @@ def collect(
     if limit is not None:
         if limit < 2:
             raise UsageError(f"--limit must be at least 2, got {limit}")
-        images = images.select(np.sort(epoch_order(len(images), seed=seed, epoch=0)[:limit]))
+        images = _limited(images, limit, seed=seed)
     quarantine = Quarantine(len(images), images.ignored)
     look = _shown(progress, "reading")
     needed = resident_bytes(images, limit=resident_bytes_allowed, max_pixels=max_pixels)
@@ -289,6 +289,22 @@ def collect(
         max_pixels=max_pixels,
         max_unreadable=max_unreadable,
     )
+
+
+def images_trained_on(config: Mapping[str, Any]) -> ImageSet:
+    """Return the images that a run was trained on, readable or not, from its resolved settings.
+
+    Raises:
+        UsageError: they are no longer there.
+        DataError: their source is damaged.
+    """
+    images = open_source(config["source"], split=config.get("split"))
+    return _limited(images, config["images"] + config["unreadable"], seed=config["seed"])
+
+
+def _limited(images: ImageSet, limit: int, *, seed: int) -> ImageSet:
+    """Return all images, or as many as the limit, drawn with the seed."""
+    return images.select(np.sort(epoch_order(len(images), seed=seed, epoch=0)[:limit]))
 
 
 def _shown(progress: Progress, verb: str) -> Callable[[int, int], None]:
