@@ -182,3 +182,12 @@ def test_unreadable_images_are_counted_and_too_many_are_an_error(encoder, photos
 def test_what_cannot_be_is_refused(encoder, photos, options):
     with pytest.raises(ValueError, match=r"limit|clusters"):
         find_clusters(encoder, photos, **options)
+
+
+def test_bad_options_are_refused_before_an_image_is_read(encoder, photos):
+    read = []
+    with pytest.raises(ValueError, match="distance must be"):
+        find_clusters(encoder, photos, distance=5, progress=lambda *done: read.append(done))
+    assert not read
+    with pytest.raises(UsageError, match="needs a source by name"):
+        find_clusters(encoder, open_source(photos), split="test")

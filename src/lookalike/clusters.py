@@ -29,6 +29,7 @@ from lookalike.errors import UsageError
 from lookalike.evaluation.clustering import (
     Agreement,
     Method,
+    check_options,
     cluster,
     compare_with_labels,
     scikit_learn,
@@ -243,10 +244,14 @@ def find_clusters(
         ValueError: an option is out of its range, or not one of the method's.
     """
     _check.at_least(1, limit=1 if limit is None else limit, batch_size=batch_size)
-    scikit_learn()  # or the images would be read for nothing
+    if isinstance(source, ImageSet) and split is not None:
+        raise UsageError(f"split {split!r} needs a source by name or path, not opened images")
     images = source if isinstance(source, ImageSet) else open_source(source, split=split)
     if limit is not None and limit < len(images):
         images = images.select(np.sort(epoch_order(len(images), seed=seed, epoch=0)[:limit]))
+    method, clusters, reason = _choose(method, clusters, distance, images.labels)
+    check_options(len(images), method, clusters, distance, smallest)  # before the images are read
+    scikit_learn()
     quarantine = Quarantine(len(images))
     labelled = bool((images.labels >= 0).any())
     ways = list_ways(encoder, seed=seed, batch_size=batch_size)
@@ -260,7 +265,6 @@ def find_clusters(
     )
     quarantine.raise_if_above(max_unreadable)
     found = vectors[ENCODER]
-    method, clusters, reason = _choose(method, clusters, distance, found.labels)
     group = partial(cluster, method=method, smallest=smallest, seed=seed)
     members = {ENCODER: group(found, clusters=clusters, distance=distance)}
     # a distance means another thing to other vectors: they are cut into as many clusters

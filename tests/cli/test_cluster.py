@@ -36,6 +36,16 @@ def test_prints_one_object_and_copies_into_folders(
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_a_model_folder_is_only_read(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted((run / "model").rglob("*"))
+    assert main(["cluster", str(run / "model"), str(photos), "--limit", "12"]) == 0
+    assert sorted((run / "model").rglob("*")) == before
+    assert (tmp_path / "clusters/clusters.csv").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -25,7 +25,7 @@ def cluster(
     Args:
         run: folder of a run, or the model folder in it.
         source: images: a folder, archive, .npz, table or known name such as hands/test.
-        out: folder to write to (default: clusters, in the run's folder).
+        out: folder to write to (default: clusters, in the run's folder, or here for a model's).
         folders: also copy each image into a folder of its cluster; nothing is moved.
         json: print one JSON object in place of the table.
         trust_code: let code come from the file or package that the model or run names.
@@ -39,7 +39,8 @@ def cluster(
     encoder = load_encoder(run, trust_code=trust_code)
     with Counter("images") as count:
         found = find_clusters(encoder, source, progress=count, **settings)
-    out = run / "clusters" if out is None else out
+    if out is None:  # a model folder is only read
+        out = run / "clusters" if (run / "run.json").is_file() else Path("clusters")
     out.mkdir(parents=True, exist_ok=True)
     if folders:
         copy_folders(found, out / "folders")

@@ -58,7 +58,7 @@ def cluster(
         LookalikeError: scikit-learn is not installed.
     """
     _check.at_least(1, embeddings=len(embeddings))
-    _check_options(len(embeddings), method, clusters, distance, smallest)
+    check_options(len(embeddings), method, clusters, distance, smallest)
     if not np.isfinite(embeddings.vectors).all():
         raise ValueError("embeddings holds vectors that are not finite")
     rows = unit_rows(torch.from_numpy(embeddings.vectors)).numpy()
@@ -82,9 +82,10 @@ def cluster(
     return _largest_first(np.asarray(algorithm.fit_predict(rows), dtype=np.int64))
 
 
-def _check_options(
+def check_options(
     count: int, method: str, clusters: int | None, distance: float | None, smallest: int
 ) -> None:
+    """Raise ValueError unless `cluster` can group so many images with these options."""
     _check.one_of(("kmeans", "agglomerative", "hdbscan"), method=method)
     _check.at_least(2, smallest=smallest)
     if clusters is not None and not 1 <= clusters <= count:
