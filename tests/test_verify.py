@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lookalike import verify
+from lookalike import inference, verify
 from lookalike.backbones.build import build_backbone
 from lookalike.data.image_set import ImageSet
 from lookalike.data.pairs import Pairs
@@ -86,6 +86,19 @@ def test_pairs_in_parts_are_the_same_pairs(
     whole = verify_pairs(an_encoder(), images, all_pairs(images), bootstraps=0)
     monkeypatch.setattr(verify, "GATHERED", gathered)
     assert verify_pairs(an_encoder(), images, all_pairs(images), bootstraps=0).ways == whole.ways
+
+
+def test_images_in_parts_are_the_same_images(
+    images: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images/0/1.png").write_bytes(b"?")  # so rows are not positions
+    given = {"bootstraps": 0, "max_unreadable": 0.1}
+    whole = verify_pairs(an_encoder(), images, all_pairs(images), **given)
+    monkeypatch.setattr(inference, "CHUNK", 5)
+    parts = verify_pairs(an_encoder(), images, all_pairs(images), **given)
+    assert parts.most_alike_different[0][:2] == whole.most_alike_different[0][:2]
+    for way, found in parts.ways.items():
+        assert found.auc == pytest.approx(whole.ways[way].auc, abs=1e-3)
 
 
 def test_only_the_images_of_pairs_are_looked_at_and_once(images: ImageSet) -> None:

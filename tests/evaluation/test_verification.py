@@ -162,6 +162,14 @@ def test_a_fold_is_judged_by_a_threshold_it_did_not_choose() -> None:
     assert found.fold_accuracies[1] == 0
 
 
+def test_of_equally_good_thresholds_the_middle_one() -> None:
+    # Accepting the first one, three or five of fold 0 is right for 4 of its 6 each time.
+    scores = np.array([6, 5, 4, 3, 2, 1, 3.5, 3.6])
+    same = np.array([1, 0, 1, 0, 1, 0, 1, 0], dtype=bool)
+    found = verification(scores, same, np.array([0] * 6 + [1] * 2), bootstraps=0)
+    assert found.fold_thresholds[1] == (4 + 3) / 2  # of 5.5, 3.5 and 1.5
+
+
 def test_drawn_folds_have_their_part_of_each_kind() -> None:
     same = np.arange(1000) < 300
     folds, said = module._folds(same, None, seed=3)
