@@ -74,6 +74,17 @@ def test_no_tensor_is_larger_than_rows_or_a_tile(
     assert largest.most == 1600 < 200**2
 
 
+def test_labels_may_be_a_column_of_a_table() -> None:
+    rows, labels = batch(4, rows=20, classes=4)
+    column = torch.stack([labels, labels], dim=1)[:, 0]
+    assert not column.is_contiguous()
+    sums = [
+        triplet_sums(rows, each, mining="batch_all", margin=1.0, squared=False)
+        for each in (labels, column)
+    ]
+    assert sums[0] == sums[1]
+
+
 def test_what_is_no_mining_is_refused() -> None:
     rows, labels = batch(3, rows=4, classes=2)
     with pytest.raises(ValueError, match="no such mining with margin None: 'semi_hard'"):

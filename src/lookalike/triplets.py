@@ -51,7 +51,7 @@ class _Classes:
     """Where the rows of each row's class are, found without waiting for the device."""
 
     def __init__(self, labels: Tensor) -> None:
-        self.labels = labels
+        self.labels = labels = labels.contiguous()  # a search warns of a column
         ordered, self.order = labels.sort(stable=True)  # (N,): the rows of a class stand together
         self.start = torch.searchsorted(ordered, labels)  # (N,), where a row's class begins
         self.size = torch.searchsorted(ordered, labels, right=True) - self.start  # (N,)

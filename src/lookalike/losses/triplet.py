@@ -34,12 +34,13 @@ def triplet_loss(
         embeddings: (N, D), N >= 1.
         labels: (N,) integers; rows of one label are alike.
         margin: > 0, in units of the distance (FaceNet: 0.2); "soft" is the second form, without.
-        mining: the triplets that have a term. "batch_hard": an anchor's farthest positive and
-            nearest negative. "batch_all": every one. "semi_hard": every anchor and positive with
-            the nearest negative of which d(a, p) < d(a, n) < d(a, p) + margin, and no term if there
-            is none. "hard": every anchor and positive with the anchor's nearest negative. "easy":
-            an anchor's nearest positive and farthest negative. "random": every anchor and positive
-            with a negative drawn uniformly from all of the anchor's, by torch's generator.
+        mining: the triplets that have a term; an anchor without a positive or a negative has none.
+            "batch_hard": an anchor's farthest positive and nearest negative. "batch_all": every
+            one. "semi_hard": every anchor and positive, with the nearest negative of which
+            d(a, p) < d(a, n) < d(a, p) + margin; a pair without such a one does not count. "hard":
+            every anchor and positive, with the anchor's nearest negative. "easy": an anchor's
+            nearest positive and farthest negative. "random": every anchor and positive, with a
+            negative drawn uniformly from all of the anchor's, by torch's generator.
         distance: Euclidean (TriNet), or its square (FaceNet).
         normalise: bring the rows to norm 1 first, as FaceNet does.
         reduction: "mean" over all terms, "mean_nonzero" over those above 0, or their "sum".
