@@ -37,6 +37,7 @@ def everything(
     quoted: "float | None" = None,
     pair: tuple[float, float] = (3 / 4, -1.0),
     several: tuple[int, ...] = (),
+    soft: float | Literal["soft", "hard"] = "soft",
     needed: int,
     unknowable: float = some_call(),
     mapping: dict[str, Any] | None = None,
@@ -106,6 +107,7 @@ def options_of(path: Path, name: str) -> dict[str, Option]:
         ("quoted", float, None, True, None, None),
         ("pair", float, (0.75, -1.0), False, 2, None),
         ("several", int, (), False, 0, None),
+        ("soft", float, "soft", False, None, None),
         ("needed", int, REQUIRED, False, None, None),
         ("unknowable", float, "some_call()", False, None, None),
     ],
@@ -127,6 +129,10 @@ def test_reads_an_annotation(
         many,
         choices,
     )
+
+
+def test_words_may_stand_in_place_of_a_number(shelf: Path) -> None:
+    assert options_of(shelf, "everything")["soft"].words == ("soft", "hard")
 
 
 def test_leaves_out_what_no_command_line_can_fill(shelf: Path) -> None:
@@ -163,6 +169,8 @@ def test_a_class_takes_what_its_init_its_base_or_its_fields_say(shelf: Path) -> 
         (Option("s", str, many=0), "a,b,c", ("a", "b", "c")),
         (Option("c", str, choices=("a", "b")), "b", "b"),
         (Option("f", Path), "a/b", Path("a/b")),
+        (Option("w", float, words=("soft",)), "soft", "soft"),
+        (Option("w", float, words=("soft",)), "0.2", 0.2),
     ],
 )
 def test_parses_a_value(option: Option, text: str, value: object) -> None:
@@ -178,6 +186,7 @@ def test_parses_a_value(option: Option, text: str, value: object) -> None:
         (Option("p", float, many=2), "1,2,3", "wants 2 numbers with commas between them"),
         (Option("c", str, choices=("a", "b")), "c", "wants one of a, b, got 'c'"),
         (Option("n", int, optional=True), "x", "wants a whole number, or none, got 'x'"),
+        (Option("w", float, words=("soft",)), "sfot", "wants a number, or soft, got 'sfot'"),
     ],
 )
 def test_refuses_a_value_saying_what_it_wants(option: Option, text: str, message: str) -> None:

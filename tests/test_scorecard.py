@@ -55,6 +55,19 @@ def split(tmp_path):
     return tmp_path
 
 
+def test_few_images_a_class_are_not_worth_a_linear_probe(tmp_path):
+    paint(tmp_path / "train", 4)
+    paint(tmp_path / "test", 4, seed=1)
+    few = score(an_encoder(), tmp_path)
+    assert few.encoder.linear_top1 is None
+    assert few.encoder.knn_top1 is not None
+    assert "no linear probe: fewer than 5 images a class" in few.protocol
+    paint(tmp_path / "train", 5)
+    enough = score(an_encoder(), tmp_path)
+    assert enough.encoder.linear_top1 is not None
+    assert "no linear probe" not in enough.protocol
+
+
 def embeddings(source, describe, which) -> Embeddings:
     images = open_source(source, split=which)
     vectors = describe(torch.from_numpy(load_squares(images, SIZE)[0]))

@@ -33,6 +33,7 @@ class Option:
     help: what the docstring says of it.
     optional: whether None, written "none", is a value too.
     many: None for one value; else how many it takes, 0 for any number.
+    words: texts that are values too, as they are, where the kind is a number.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Option:
     help: str = ""
     optional: bool = False
     many: int | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> str:
@@ -53,7 +55,7 @@ class Option:
         else:
             count = f"{self.many} " if self.many else ""
             phrase = f"{count}{_KINDS[self.kind].several} with commas between them"
-        return f"{phrase}, or none" if self.optional else phrase
+        return ", or ".join([phrase, *self.words, *["none"] * self.optional])
 
     def parse(self, text: str) -> Any:
         """Return the value that some text stands for.
@@ -63,6 +65,8 @@ class Option:
         """
         if self.optional and text.lower() == "none":
             return None
+        if text in self.words:
+            return text
         try:
             if self.many is None:
                 return self._parse_one(text)
@@ -172,10 +176,13 @@ def _alternatives(node: ast.expr) -> list[ast.expr]:
 def _union(path: Path, members: list[ast.expr]) -> dict[str, Any] | None:
     """Return the shape of a path among the members, else of the first that has one.
 
-    None among them makes it optional.
+    None among them makes it optional; words that may stand in place of a number go with it.
     """
     shapes = [shape for shape in (_shape(path, member) for member in members) if shape]
     if not shapes:
         return None
     shape = next((shape for shape in shapes if shape["kind"] is Path), shapes[0])
+    named = [each["choices"] for each in shapes if each is not shape and "choices" in each]
+    if named and "choices" not in shape:
+        shape = shape | {"words": named[0]}
     return shape | {"optional": any(ast.unparse(member) == "None" for member in members)}

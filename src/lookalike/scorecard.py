@@ -43,6 +43,7 @@ from lookalike.views.plans import SIMCLR, SIMCLR_SMALL, Plan
 MOST_VOTERS = 200  # NPID's k, for ImageNet's 1,300 images a class
 SMALL_SIDE = 96  # pixels up to which two views are those of small images
 ALIGNED = 256  # images whose two views are compared
+FEWEST = 5  # images a class, on average, that a linear classifier is worth fitting on
 MOST_CLASSES = 500  # of a confusion matrix worth writing
 
 
@@ -126,14 +127,16 @@ def score(
         _, voters = describe(sides.bank, progress=tell)
     quarantine.raise_if_above(max_unreadable)
     distances = _alignments(sides.queries, ways, encoder.size, views=views, seed=seed)
-    k, reason = _neighbours(sides, k)
+    per_class = _per_class(sides)
+    k, reason = _neighbours(per_class, k)
+    probed = per_class is not None and per_class >= FEWEST
     device = encoder.device if encoder.device.type == "cuda" else torch.device("cpu")
 
     verdicts: dict[str, Verdict] = {}
     if k is not None:
         judge = partial(_judge, k=k, temperature=temperature, seed=seed, device=device)
         verdicts = {
-            way: judge(asked, voters.get(way), probe=way != RAW_PIXELS)
+            way: judge(asked, voters.get(way), probe=probed and way != RAW_PIXELS)
             for way, asked in queries.items()
         }
     measures: dict[str, Measures] = {}
@@ -147,7 +150,8 @@ def score(
         raise RuntimeError("the encoder changed while it was measured: its numbers mean nothing")
     return Scorecard(
         source=sides.queries.name,
-        protocol=sides.reason,
+        protocol=sides.reason
+        + (f"; no linear probe: fewer than {FEWEST} images a class" if k and not probed else ""),
         k=k,
         k_reason=reason,
         temperature=temperature,
@@ -163,7 +167,7 @@ def score(
             way.removeprefix(LAYER): Layer(
                 dim=queries[way].vectors.shape[1],
                 knn_top1=verdict.measures["knn_top1"],
-                linear_top1=verdict.measures["linear_top1"],
+                linear_top1=verdict.measures.get("linear_top1"),
             )
             for way, verdict in verdicts.items()
             if way.startswith(LAYER)
@@ -194,15 +198,21 @@ def _alignments(
     return {way: alignment(describe(first), describe(second)) for way, describe in ways.items()}
 
 
-def _neighbours(sides: Sides, k: int | None) -> tuple[int | None, str]:
-    """Return how many neighbours vote, and why so many."""
+def _per_class(sides: Sides) -> float | None:
+    """Return how many images a class vote, on average; None if nobody can."""
     if not sides.has_labels:
+        return None
+    voters = sides.queries if sides.bank is None else sides.bank
+    labels = voters.labels[voters.labels >= 0]
+    return len(labels) / len(np.unique(labels))
+
+
+def _neighbours(per_class: float | None, k: int | None) -> tuple[int | None, str]:
+    """Return how many neighbours vote, and why so many."""
+    if per_class is None:
         return None, "nobody can vote"
     if k is not None:
         return k, "as asked"
-    voters = sides.queries if sides.bank is None else sides.bank
-    labels = voters.labels[voters.labels >= 0]
-    per_class = len(labels) / len(np.unique(labels))
     reason = f"a tenth of the {per_class:.0f} images a class that vote, at most {MOST_VOTERS}"
     return min(MOST_VOTERS, max(1, round(per_class / 10))), reason
 

@@ -75,7 +75,7 @@ def _metavar(option: Option) -> str:
         return "|".join(option.choices)
     if option.kind is bool and option.many is None:
         return ""
-    one = _METAVARS.get(option.kind, "VALUE")
+    one = "|".join([_METAVARS.get(option.kind, "VALUE"), *option.words])
     return one if option.many is None else ",".join([one] * option.many) or f"{one},..."
 
 

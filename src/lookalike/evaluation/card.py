@@ -51,12 +51,12 @@ class Layer:
     Attributes:
         dim: width of a vector.
         knn_top1: share of queries that the weighted neighbours classify right.
-        linear_top1: share that a linear classifier does.
+        linear_top1: share that a linear classifier does; None where it was not fitted.
     """
 
     dim: int
     knn_top1: float
-    linear_top1: float
+    linear_top1: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class Scorecard:
                 + "".join(title.rjust(width) for title in ("linear", "kNN", "width")),
                 *(
                     f"  {name}".ljust(24)
-                    + f"{layer.linear_top1:.1%}".rjust(width)
+                    + _share(layer.linear_top1).rjust(width)
                     + f"{layer.knn_top1:.1%}".rjust(width)
                     + f"{layer.dim}".rjust(width)
                     for name, layer in self.layers.items()
@@ -151,6 +151,10 @@ class Scorecard:
         voting = f", {self.bank_images:,} vote" if self.bank_images else ""
         lost = f", {self.unreadable:,} could not be read" if self.unreadable else ""
         return [*lines, self.protocol, f"{self.query_images:,} images asked{voting}{lost}"]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 _ROWS = {
