@@ -14,6 +14,7 @@ from lookalike.errors import UsageError
 from lookalike.evaluation.knn import knn_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.evaluation.quadrants import HasStages, quadrant_features
+from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import Encoder, evaluating, load_encoder, squares_in_parts
 from lookalike.training.job import load_method
@@ -41,6 +42,12 @@ def knn_top1(run: Run, source: str) -> float:
     """Return the share of test images that their 15 nearest training images vote right."""
     train, test = _representations(run, source)
     return knn_accuracy(train, test, k=15)
+
+
+def recall_at_1(run: Run, source: str) -> float:
+    """Return the share of test images whose nearest other test image is of their class."""
+    test = load_encoder(run.path).embed(open_source(source, split="test"))
+    return retrieval(test, ks=(1,), average_precision=None).recall_at_k[1]
 
 
 def head_linear_top1(run: Run, source: str) -> float:
@@ -114,6 +121,7 @@ MEASURES: dict[str, Measure] = {
         linear_top1,
         untrained_linear_top1,
         knn_top1,
+        recall_at_1,
         head_linear_top1,
         quadrant_linear_top1,
         rankme_share,
