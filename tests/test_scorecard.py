@@ -55,13 +55,14 @@ def split(tmp_path):
     return tmp_path
 
 
-def test_few_images_a_class_are_not_worth_a_linear_probe(tmp_path):
+def test_many_classes_of_few_images_are_not_worth_a_linear_probe(tmp_path, monkeypatch):
+    monkeypatch.setattr("lookalike.scorecard.MOST_CLASSES", 2)
     paint(tmp_path / "train", 4)
     paint(tmp_path / "test", 4, seed=1)
     few = score(an_encoder(), tmp_path)
     assert few.encoder.linear_top1 is None
     assert few.encoder.knn_top1 is not None
-    assert "no linear probe: fewer than 5 images a class" in few.protocol
+    assert "no linear probe: 3 classes of few images each" in few.protocol
     paint(tmp_path / "train", 5)
     enough = score(an_encoder(), tmp_path)
     assert enough.encoder.linear_top1 is not None

@@ -43,8 +43,8 @@ from lookalike.views.plans import SIMCLR, SIMCLR_SMALL, Plan
 MOST_VOTERS = 200  # NPID's k, for ImageNet's 1,300 images a class
 SMALL_SIDE = 96  # pixels up to which two views are those of small images
 ALIGNED = 256  # images whose two views are compared
-FEWEST = 5  # images a class, on average, that a linear classifier is worth fitting on
-MOST_CLASSES = 500  # of a confusion matrix worth writing
+MOST_CLASSES = 500  # of a confusion matrix worth writing; with more, a linear probe takes minutes,
+FEWEST = 5  # and is fitted only on so many images a class on average
 
 
 class Verdict(NamedTuple):
@@ -127,9 +127,9 @@ def score(
         _, voters = describe(sides.bank, progress=tell)
     quarantine.raise_if_above(max_unreadable)
     distances = _alignments(sides.queries, ways, encoder.size, views=views, seed=seed)
-    per_class = _per_class(sides)
+    classes, per_class = _classes(sides)
     k, reason = _neighbours(per_class, k)
-    probed = per_class is not None and per_class >= FEWEST
+    probed = classes <= MOST_CLASSES or per_class >= FEWEST
     device = encoder.device if encoder.device.type == "cuda" else torch.device("cpu")
 
     verdicts: dict[str, Verdict] = {}
@@ -151,7 +151,7 @@ def score(
     return Scorecard(
         source=sides.queries.name,
         protocol=sides.reason
-        + (f"; no linear probe: fewer than {FEWEST} images a class" if k and not probed else ""),
+        + ("" if probed else f"; no linear probe: {classes:,} classes of few images each"),
         k=k,
         k_reason=reason,
         temperature=temperature,
@@ -198,18 +198,19 @@ def _alignments(
     return {way: alignment(describe(first), describe(second)) for way, describe in ways.items()}
 
 
-def _per_class(sides: Sides) -> float | None:
-    """Return how many images a class vote, on average; None if nobody can."""
+def _classes(sides: Sides) -> tuple[int, float]:
+    """Return the classes that vote, and how many images of each do on average; 0 if nobody can."""
     if not sides.has_labels:
-        return None
+        return 0, 0.0
     voters = sides.queries if sides.bank is None else sides.bank
     labels = voters.labels[voters.labels >= 0]
-    return len(labels) / len(np.unique(labels))
+    classes = len(np.unique(labels))
+    return classes, len(labels) / classes
 
 
-def _neighbours(per_class: float | None, k: int | None) -> tuple[int | None, str]:
+def _neighbours(per_class: float, k: int | None) -> tuple[int | None, str]:
     """Return how many neighbours vote, and why so many."""
-    if per_class is None:
+    if not per_class:
         return None, "nobody can vote"
     if k is not None:
         return k, "as asked"

@@ -21,6 +21,7 @@ IMAGES, BATCH, STEPS = 24, 12, 3
 ARGUMENTS = {
     "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
     "exemplar": {"image_count": IMAGES},
+    "metric": {"loss": "supcon", "memory": 16},
     "moco": {"queue_size": 32, "splits": 1},
     "npid": {"image_count": IMAGES, "noise": 16},
     "proxy_nca": {"class_count": 4},

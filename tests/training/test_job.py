@@ -7,7 +7,8 @@ from PIL import Image
 from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, UsageError
-from lookalike.training.job import load_method, train
+from lookalike.inference import load_encoder
+from lookalike.training.job import build_method, load_method, train
 from lookalike.training.run_folder import Run
 
 TINY = {
@@ -273,3 +274,57 @@ def test_images_that_cannot_be_laid_out_are_told_before_a_run_begins(photos, tmp
     with pytest.raises(UsageError, match=r"--sampling identities: batch_size must be above"):
         train(photos, out=tmp_path / "run", **settings)
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def start_from(run, photos, folder, **settings):
+    changes = {"backbone": None, "backbone_arguments": None, "size": None, **settings}
+    return train(photos, out=folder, from_=run.path, **{**TINY, **changes})
+
+
+def test_training_starts_from_another_run_s_encoder(run, photos, tmp_path):
+    still = {"lr": 0.0, "weight_decay": 0.0}  # what is not moved is what it started with
+    later = start_from(run, photos, tmp_path / "later", method="metric", optim_arguments=still)
+    before, after = load_encoder(run.path).backbone, load_encoder(later.path).backbone
+    for name, weights in before.named_parameters():
+        assert weights.equal(after.backbone.get_parameter(name)), name
+    assert later.config["size"] == run.config["size"]
+    assert later.config["mean"] == run.config["mean"]
+    reasons = {choice["name"]: choice["reason"] for choice in later.record["choices"]}
+    assert reasons["backbone"] == reasons["size"] == "as the encoder it starts from"
+
+
+def test_the_encoder_it_started_from_is_a_baseline(run, photos, tmp_path):
+    later = start_from(run, photos, tmp_path / "later", method="metric", images_per_class=2)
+    assert later.evaluation["starting_knn_top1"] == run.evaluation["knn_top1"]
+    assert later.evaluation["dim"] == 128, "the head is kept"
+
+
+def test_a_slow_copy_starts_from_the_same_encoder(run, photos, tmp_path):
+    later = start_from(run, photos, tmp_path / "later", method="byol", evaluate=False)
+    config = later.config
+    method = build_method(config, start=load_encoder(run.path))
+    for own, copied in zip(
+        method.backbone.parameters(), method.target[0].parameters(), strict=True
+    ):
+        assert own.equal(copied)
+
+
+def test_another_start_is_another_run(run, photos, tmp_path):
+    start_from(run, photos, tmp_path / "later", evaluate=False)
+    other = train(photos, out=tmp_path / "other", seed=1, evaluate=False, **TINY)
+    with pytest.raises(UsageError, match="start: "):
+        start_from(other, photos, tmp_path / "later", evaluate=False)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"backbone": "resnet18"}, {"backbone_arguments": {"width": 4}}]
+)
+def test_a_start_brings_its_own_backbone(run, photos, tmp_path, changes):
+    with pytest.raises(UsageError, match="an encoder brings its own backbone"):
+        start_from(run, photos, tmp_path / "later", **changes)
+
+
+def test_a_start_that_is_no_run_is_refused(photos, tmp_path):
+    with pytest.raises(UsageError, match="no model"):
+        changes = {"backbone": None, "backbone_arguments": None}
+        train(photos, out=tmp_path / "later", from_=tmp_path / "nowhere", **{**TINY, **changes})
