@@ -325,6 +325,6 @@ def test_a_start_brings_its_own_backbone(run, photos, tmp_path, changes):
 
 
 def test_a_start_that_is_no_run_is_refused(photos, tmp_path):
+    settings = {**TINY, "backbone": None, "backbone_arguments": None}
     with pytest.raises(UsageError, match="no model"):
-        changes = {"backbone": None, "backbone_arguments": None}
-        train(photos, out=tmp_path / "later", from_=tmp_path / "nowhere", **{**TINY, **changes})
+        train(photos, out=tmp_path / "later", from_=tmp_path / "nowhere", **settings)
