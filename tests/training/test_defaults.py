@@ -1,12 +1,14 @@
 """What is left open is chosen for the images and the machine, each choice with its reason."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
 
 from lookalike.errors import DataError, UsageError
 from lookalike.methods.exemplar import Exemplar
+from lookalike.methods.metric import Metric
 from lookalike.methods.npid import NPID
 from lookalike.methods.proxy_nca import ProxyNCA
 from lookalike.methods.simclr import SimCLR
@@ -163,3 +165,13 @@ def test_a_method_that_looks_at_one_view_may_look_twice_as_often():
         for views in ("npid", "simclr_small")
     )
     assert (one, two) == (24, 12)
+
+
+@pytest.mark.parametrize("method", [Metric, ProxyNCA])
+def test_with_labels_a_cpu_gets_the_small_network(method):
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    labelled = replace(HANDS, classes=10, largest_class=155)
+    settings = resolve(asked | {"method": "metric"}, method, labelled, CPU)
+    assert (settings.backbone, settings.backbone_arguments) == ("small_conv", {})
+    larger = resolve(asked | {"method": "metric"}, method, labelled, torch.device("cuda"))
+    assert larger.backbone == "resnet18"

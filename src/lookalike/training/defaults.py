@@ -353,6 +353,8 @@ def _backbone(
         return start.name, {**start.arguments, **published}, "as the encoder it starts from"
     if method.default_backbone is not None:
         return method.default_backbone, {}, "the method's own"
+    if device.type == "cpu" and method.needs_labels and size <= SMALL_SIDE:
+        return "small_conv", {}, "no GPU: with labels, four convolutions learn most in minutes"
     if device.type == "cpu":
         reason = "no GPU: narrow, halves at once, starts with all blocks at work: learns in minutes"
         arguments = {"width": 16, "stem": "strided", "zero_init_residual": False}
