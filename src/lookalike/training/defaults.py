@@ -353,17 +353,20 @@ def _backbone(
         return start.name, {**start.arguments, **published}, "as the encoder it starts from"
     if method.default_backbone is not None:
         return method.default_backbone, {}, "the method's own"
-    if device.type == "cpu" and method.needs_labels and size <= SMALL_SIDE:
-        return "small_conv", {}, "no GPU: with labels, four convolutions learn most in minutes"
     if device.type == "cpu":
-        reason = "no GPU: narrow, halves at once, starts with all blocks at work: learns in minutes"
-        arguments = {"width": 16, "stem": "strided", "zero_init_residual": False}
-        return "resnet18", arguments, reason
+        return _cpu_backbone(method, size)
     if size <= 64:
         return "resnet18", {"stem": "cifar"}, f"views of {size} px: a stem that keeps them whole"
     if size < 160:
         return "resnet18", {"stem": "strided"}, f"views of {size} px: a stem that halves them"
     return "resnet50", {"stem": "imagenet"}, f"views of {size} px: the papers' network"
+
+
+def _cpu_backbone(method: type[Method], size: int) -> tuple[str, dict[str, Any], str]:
+    if method.needs_labels and size <= SMALL_SIDE:
+        return "small_conv", {}, "no GPU: with labels, four convolutions learn most in minutes"
+    reason = "no GPU: narrow, halves at once, starts with all blocks at work: learns in minutes"
+    return "resnet18", {"width": 16, "stem": "strided", "zero_init_residual": False}, reason
 
 
 def _precision(device: torch.device) -> tuple[str, str]:
