@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lookalike.errors import UsageError
 from lookalike.evaluation.classical import Method, fit_classical
+from lookalike.papers.digits import read_digits
 
 DIGITS = 600  # of each half; NCA's time grows with the square
 
@@ -21,13 +21,7 @@ def neighbour_accuracy(*, method: Method, dim: int, seed: int) -> float:
     Raises:
         UsageError: scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415  an extra, and slow to import
-    except ImportError as problem:
-        raise UsageError(
-            "the digits come with scikit-learn\n  fix: pip install 'lookalike[cluster]'"
-        ) from problem
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = read_digits()
     order = np.random.default_rng(seed).permutation(len(pixels))
     fitted, asked = order[:DIGITS], order[DIGITS : 2 * DIGITS]
     found = fit_classical(method, pixels[fitted], labels[fitted], dim=dim, seed=seed)

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lookalike.backbones.drlim import SIDE, drlim
-from lookalike.errors import UsageError
 from lookalike.evaluation.classical import fit_classical
 from lookalike.losses.contrastive import contrastive_loss
+from lookalike.papers.digits import read_digits
 
 SHIFTS = (-6, -3, 0, 3, 6)
 """Pixels to the right by which each digit is moved: the paper's."""
@@ -100,13 +100,7 @@ def load_digits_shifted(seed: int) -> Digits:
     Raises:
         UsageError: scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415  takes seconds, and is optional
-    except ImportError as missing:
-        raise UsageError(
-            "these digits come with scikit-learn\n  fix: pip install 'lookalike[cluster]'"
-        ) from missing
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = read_digits()
     chosen = pixels[np.isin(labels, (4, 9))].reshape(-1, 1, 8, 8) / 16
     chosen = chosen[np.random.default_rng(seed).permutation(len(chosen))]
     drawn = F.interpolate(torch.from_numpy(chosen).float(), (WIDTH, WIDTH), mode="bilinear")
