@@ -18,6 +18,15 @@ def test_the_first_signal_is_remembered(number):
     assert signal.getsignal(number) is before
 
 
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C interrupt, also where this process was started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_second_signal_acts_at_once():
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)

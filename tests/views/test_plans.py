@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lookalike.views.plans import BYOL, EXEMPLAR, PLANS, SIMCLR, SIMCLR_SMALL, Plan, View
+from lookalike.views.plans import BYOL, EXEMPLAR, METRIC, PLANS, SIMCLR, SIMCLR_SMALL, Plan, View
 
 # As the papers print them: smallest crop, jitter and its probability, grey, blur a view, solarise.
 TABLE = {
@@ -69,6 +69,7 @@ def test_every_plan_goes_by_its_name():
         "cpc",
         "cpc_small",
         "exemplar",
+        "metric",
         *TABLE,
     }
     assert all(name == plan.name for name, plan in PLANS.items())
@@ -134,3 +135,10 @@ def test_refuses_what_is_out_of_range(wrong):
 def test_a_plan_needs_a_view():
     with pytest.raises(ValueError, match="views must hold"):
         Plan("empty", (), normalise=False)
+
+
+def test_metric_learning_crops_and_mirrors_one_view():
+    """The Reality Check's RandomResizedCrop and flip, nothing else."""
+    (view,) = METRIC.views
+    assert (view.area, view.ratio, view.flip) == ((0.16, 1.0), (3 / 4, 4 / 3), 0.5)
+    assert view == View(area=view.area, ratio=view.ratio, flip=view.flip, interpolation="bilinear")

@@ -1,4 +1,4 @@
-"""Group the images of a source by what an encoder finds alike: a table, a file and a page."""
+"""Group the images of a source by what an encoder finds alike, as a table and a page."""
 
 from __future__ import annotations
 
