@@ -1,0 +1,52 @@
+"""A file is replaced whole or not at all, and a full disk is told in one line."""
+
+import errno
+import os
+
+import pytest
+
+from lookalike import durable
+from lookalike.durable import write_atomically
+from lookalike.errors import LookalikeError
+
+
+def test_a_file_gets_its_new_content_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "numbers.json"
+    for content in (b"old", b"new"):
+        write_atomically(path, content)
+        assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["numbers.json"]
+
+
+def test_the_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    done = []
+    synced, replaced = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("sync"), synced(descriptor)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replaced(*names)))
+    write_atomically(tmp_path / "numbers.json", b"new")
+    assert done == ["sync", "replace", "sync"], "the file, its name, and the folder it is in"
+
+
+@pytest.mark.parametrize("number", sorted(durable.NO_SPACE))
+def test_a_full_disk_leaves_the_old_file_and_says_what_to_do(tmp_path, monkeypatch, number):
+    path = tmp_path / "numbers.json"
+    write_atomically(path, b"old")
+
+    def full(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LookalikeError, match=r"no space left to write .*numbers\.json"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["numbers.json"]
+
+
+def test_other_problems_are_told_as_they_are(tmp_path, monkeypatch):
+    def broken(descriptor):
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="input/output error"):
+        write_atomically(tmp_path / "numbers.json", b"new")
+    assert os.listdir(tmp_path) == []
