@@ -6,8 +6,9 @@ from PIL import Image
 
 from lookalike.errors import DataError
 from lookalike.methods.exemplar import Exemplar
+from lookalike.training.building import load_method
 from lookalike.training.collection import collect, images_trained_on
-from lookalike.training.job import load_method, train
+from lookalike.training.job import train
 from lookalike.training.preview import preview
 from lookalike.training.progress import Progress
 

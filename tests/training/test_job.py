@@ -8,7 +8,8 @@ from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import load_encoder
-from lookalike.training.job import build_method, load_method, train
+from lookalike.training.building import build_method, load_method
+from lookalike.training.job import train
 from lookalike.training.run_folder import Run
 
 TINY = {

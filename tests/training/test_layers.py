@@ -11,7 +11,8 @@ from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.errors import UsageError
 from lookalike.inference import evaluating, load_encoder
-from lookalike.training.job import load_method, train
+from lookalike.training.building import load_method
+from lookalike.training.job import train
 from lookalike.training.layers import load_stages
 from lookalike.views.make import normalise
 

@@ -17,7 +17,7 @@ from lookalike.evaluation.quadrants import HasStages, quadrant_features
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import Encoder, evaluating, load_encoder, squares_in_parts
-from lookalike.training.job import load_method
+from lookalike.training.building import load_method
 from lookalike.training.layers import load_stages
 from lookalike.training.run_folder import Run, read_lines
 from lookalike.views.make import normalise

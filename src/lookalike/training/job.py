@@ -13,8 +13,6 @@ import torch
 from PIL import Image
 
 from lookalike import registry
-from lookalike.backbones.build import build_backbone
-from lookalike.checkpoint import load_checkpoint
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
@@ -25,6 +23,7 @@ from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
 from lookalike.scorecard import score
 from lookalike.training.allocator import keep_freed_memory
 from lookalike.training.batches import Viewing
+from lookalike.training.building import build_method
 from lookalike.training.collection import Collection, collect
 from lookalike.training.defaults import Resolved, resolve
 from lookalike.training.distributed import World, world
@@ -389,39 +388,3 @@ class _Job:
         make_gallery(encoder, card.queries, path=self.folder.path / "gallery.npz")
         for line in card.lines():
             self.progress.say(line)
-
-
-def build_method(config: Mapping[str, Any], *, start: Encoder | None = None) -> Method:
-    """Return the method that a run's resolved settings describe, freshly initialised.
-
-    Args:
-        config: the settings, as run.json has them.
-        start: whose backbone's weights it starts from; none: random ones.
-
-    Raises:
-        UsageError: there is no such method or backbone, or it does not take these arguments.
-    """
-    backbone = build_backbone(config["backbone"], **config["backbone_arguments"])
-    if start is not None:  # before the method, which may copy it
-        backbone.load_state_dict(start.backbone.state_dict())
-    location = registry.locate("methods", config["method"])
-    try:
-        method: Method = registry.load(location)(backbone, **config["method_arguments"])
-    except (TypeError, ValueError) as problem:
-        raise UsageError(f"--method {config['method']}: {problem}") from problem
-    return method
-
-
-def load_method(run: str | Path) -> Method:
-    """Return the method of a run with the state of its newest checkpoint, on the CPU.
-
-    Raises:
-        UsageError: there is no run in this folder, or it has no checkpoint yet.
-    """
-    path = Run(run).path
-    found = load_checkpoint(path / "checkpoints")
-    if found is None:
-        raise UsageError(f"{path} has no checkpoint yet\n  fix: let it train for a while")
-    method = build_method(Run(run).config)
-    method.load_state_dict(found.state["method"])
-    return method

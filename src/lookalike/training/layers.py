@@ -13,7 +13,7 @@ from torch import Tensor
 from lookalike.baselines import Stages
 from lookalike.errors import UsageError
 from lookalike.inference import evaluating
-from lookalike.training.job import load_method
+from lookalike.training.building import load_method
 from lookalike.training.run_folder import Run
 from lookalike.views.make import normalise
 
