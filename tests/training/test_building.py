@@ -21,7 +21,7 @@ def test_the_settings_reach_the_method_and_its_backbone():
 
 
 def test_an_argument_that_the_method_does_not_take_is_named():
-    with pytest.raises(UsageError, match="--method simclr: .*sharpness"):
+    with pytest.raises(UsageError, match=r"--method simclr: .*sharpness"):
         build_method({**CONFIG, "method_arguments": {"sharpness": 1}})
 
 
