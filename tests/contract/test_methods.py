@@ -25,6 +25,7 @@ ARGUMENTS = {
     "moco": {"queue_size": 32, "splits": 1},
     "npid": {"image_count": IMAGES, "noise": 16},
     "proxy_nca": {"class_count": 4},
+    "supervised": {"class_count": 4, "mixup": True},
 }
 
 # Likewise of a method's own backbone: dropout draws other numbers on each process.

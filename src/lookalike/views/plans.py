@@ -229,6 +229,14 @@ METRIC = Plan(
     normalise=True,
 )
 
+# What classification is trained on: ImageNet's crop; CIFAR's shift by up to 4 of 32 pixels.
+SUPERVISED = Plan(
+    "supervised",
+    (View(area=(0.08, 1.0), ratio=(3 / 4, 4 / 3), interpolation="bilinear", flip=0.5),),
+    normalise=True,
+)
+SUPERVISED_SMALL = Plan("supervised_small", (View(translation=4 / 32, flip=0.5),), normalise=True)
+
 PLANS = {
     plan.name: plan
     for plan in (
@@ -248,5 +256,7 @@ PLANS = {
         CPC_SMALL,
         EXEMPLAR,
         METRIC,
+        SUPERVISED,
+        SUPERVISED_SMALL,
     )
 }
