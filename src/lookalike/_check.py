@@ -18,9 +18,26 @@ def matrix(**tensors: Tensor) -> None:
 def same_matrix(**tensors: Tensor) -> None:
     """Raise ValueError unless all tensors are matrices of one shape."""
     matrix(**tensors)
+    same_shape(**tensors)
+
+
+def same_shape(**tensors: Tensor) -> None:
+    """Raise ValueError unless all tensors have one shape."""
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"{' and '.join(shapes)} must have one shape, got {shapes}")
+
+
+def feature_maps(*, one_size: bool, **maps: Tensor) -> None:
+    """Raise ValueError unless all are maps of as many images and, with one_size, of one size."""
+    shapes = {name: tuple(each.shape) for name, each in maps.items()}
+    names = " and ".join(shapes)
+    if any(len(shape) != 4 for shape in shapes.values()):
+        raise ValueError(f"{names} must be maps (rows, channels, height, width), got {shapes}")
+    if len({shape[0] for shape in shapes.values()}) > 1:
+        raise ValueError(f"{names} must have as many rows, got {shapes}")
+    if one_size and len({shape[2:] for shape in shapes.values()}) > 1:
+        raise ValueError(f"{names} must have one height and width, got {shapes}")
 
 
 def same_width(**tensors: Tensor) -> None:

@@ -1,0 +1,18 @@
+"""What every loss of distillation does first with what a student and its teacher say."""
+
+import torch
+from torch import Tensor
+
+from lookalike import _check
+
+
+def prepare(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in one precision, float32 at least, and the teacher's without a gradient.
+
+    Raises:
+        ValueError: there is no row, of which a mean could be taken.
+    """
+    _check.at_least(1, rows=len(student))
+    precision = torch.promote_types(student.dtype, teacher.dtype)
+    precision = torch.promote_types(precision, torch.float32)
+    return student.to(precision), teacher.detach().to(precision)
