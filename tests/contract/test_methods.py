@@ -12,6 +12,7 @@ from lookalike.backbones.build import build_backbone
 from lookalike.methods.base import Batch
 from lookalike.nn.gather import world_size
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
+from lookalike.nn.teacher import Teacher
 from lookalike.testing import check_method
 
 IMAGES, BATCH, STEPS = 24, 12, 3
@@ -19,6 +20,7 @@ IMAGES, BATCH, STEPS = 24, 12, 3
 # What differs from a method's defaults so that it is small, and the same on one process as on
 # several: batch normalisation over the whole batch, and no draws of a process's own.
 ARGUMENTS = {
+    "distillation": {"response": "dist", "mixup": True},
     "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
     "exemplar": {"image_count": IMAGES},
     "metric": {"loss": "supcon", "memory": 16},
@@ -41,7 +43,17 @@ def make(name, backbone=None, **arguments):
     if method.default_backbone or backbone is None:
         network = NETWORKS.get(name, {})
         backbone = build_backbone(method.default_backbone or "small_conv", width=4, **network)
-    return method(backbone, **{**ARGUMENTS.get(name, {}), **arguments})
+    taught = ([a_teacher(method.needs_teacher)],) if method.needs_teacher else ()
+    return method(backbone, *taught, **{**ARGUMENTS.get(name, {}), **arguments})
+
+
+def a_teacher(kind):
+    """Return a small frozen network that tells four classes apart, or makes vectors."""
+    torch.manual_seed(5)
+    network = build_backbone("small_conv", width=2)
+    if kind == "classes":
+        network = torch.nn.Sequential(network, torch.nn.Linear(network.dim, 4))
+    return Teacher(network, size=16)
 
 
 def trained(name):

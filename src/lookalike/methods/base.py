@@ -74,6 +74,17 @@ class ComparesProjections(Protocol):
         """Return the loss of the whole batch's projections."""
 
 
+@runtime_checkable
+class Classifies(Protocol):
+    """A method that tells classes apart, by a classifier on the representation."""
+
+    backbone: Backbone
+    classifier: nn.Module
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return (B, C) logits."""
+
+
 class Method(nn.Module, ABC):
     """A training scheme around a backbone.
 
@@ -120,7 +131,9 @@ class Method(nn.Module, ABC):
     images_per_class: ClassVar[int] = 4
     """Images of each class, or identity, in a batch that is drawn so."""
 
-    needs_teacher: ClassVar[bool] = False
+    needs_teacher: ClassVar[Literal["classes", "vectors"] | None] = None
+    """What a teacher tells of an image, where the method learns from one: logits of classes, or
+    vectors. Such a method takes `teachers` after the backbone."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()

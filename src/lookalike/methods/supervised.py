@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lookalike import _check
 from lookalike.backbones.base import Backbone
+from lookalike.losses.soft_cross_entropy import soft_cross_entropy_loss
 from lookalike.methods.base import Batch, Method, Recipe, Step
 from lookalike.nn.gather import gather
 from lookalike.nn.mixup import mix
@@ -76,7 +77,7 @@ class Supervised(Method):
         wanted = self.targets(batch.labels)
         if self.mixup:
             view, wanted = mix(view, wanted, gather(batch.index))
-        logits = self.embed(view).float()
+        logits = self.embed(view)
         right = (logits.detach().argmax(1) == batch.labels).float().mean()
         return Step(self.measure(logits, wanted), {"right": right})
 
@@ -88,8 +89,8 @@ class Supervised(Method):
     def measure(self, logits: Tensor, wanted: Tensor) -> Tensor:
         """Return the () mean loss of (B, C) logits against (B, C) probabilities."""
         if self.objective == "squared_error":
-            return (logits.softmax(1) - wanted).square().sum(1).mean()
-        return -(wanted * logits.log_softmax(1)).sum(1).mean()
+            return (logits.softmax(1, dtype=wanted.dtype) - wanted).square().sum(1).mean()
+        return soft_cross_entropy_loss(logits, wanted)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return (B, C) logits."""

@@ -1,6 +1,6 @@
 """A network that teaches: it is asked, never trained, and part of no checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ class Teacher(nn.Module):
     `.to`.
 
     Args:
-        network: (B, 3, H, W) images -> anything; used, not copied, and frozen.
+        network: (B, 3, H, W) images -> (B, D) answers; used, not copied, and frozen.
         size: side of the pictures that it was trained on.
         name: what to call it.
     """
@@ -31,11 +31,57 @@ class Teacher(nn.Module):
         """The network itself."""
         return self._network[0]
 
+    @torch.no_grad()
+    def width(self) -> int:
+        """Return D, how many numbers it says of an image."""
+        first = next(self.network.parameters(), torch.zeros(()))
+        picture = torch.zeros(1, 3, self.size, self.size, device=first.device, dtype=first.dtype)
+        return int(self(picture).shape[1])
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        self.network._apply(fn, recurse)
-        return super()._apply(fn, recurse)
+        self.network._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Any:
-        """Return what the network says of (B, 3, H, W) images, without gradient."""
-        return self.network(images)
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, D), what the network says of (B, 3, H, W) images, without gradient."""
+        answers: Tensor = self.network(images)
+        return answers
+
+
+def count_classes(teachers: Sequence[Teacher], class_count: int | None) -> int:
+    """Return the number of classes that all teachers, and the labels, tell apart.
+
+    Args:
+        teachers: whose answers are one number a class.
+        class_count: what the labels count to; None where that is not known.
+
+    Raises:
+        ValueError: they do not agree, or nobody says how many.
+    """
+    if not teachers:  # loaded, not trained
+        if class_count is None:
+            raise ValueError("class_count must be given where there is no teacher, got none")
+        return class_count
+    counts = {teacher.name: teacher.width() for teacher in teachers}
+    first = counts[teachers[0].name]
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"teachers must tell the same classes apart, got {counts}")
+    if class_count is not None and class_count != first:
+        raise ValueError(
+            f"class_count must be {first}, what {teachers[0].name} tells apart, got {class_count}"
+        )
+    return first
+
+
+def mean_answer(answers: Sequence[Tensor], temperature: float) -> Tensor:
+    """Return logits whose softened probabilities are the mean of those of several logits.
+
+    Args:
+        answers: each (B, C); a single one comes back as it is.
+        temperature: > 0, that they are softened by.
+    """
+    if len(answers) == 1:
+        return answers[0]
+    softened = torch.stack([logits / temperature for logits in answers]).log_softmax(2)
+    return temperature * softened.logsumexp(0)

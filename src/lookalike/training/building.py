@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,22 @@ from lookalike.checkpoint import load_checkpoint
 from lookalike.errors import UsageError
 from lookalike.inference import Encoder
 from lookalike.methods.base import Method
+from lookalike.nn.teacher import Teacher
 from lookalike.training.run_folder import Run
 
 
-def build_method(config: Mapping[str, Any], *, start: Encoder | None = None) -> Method:
+def build_method(
+    config: Mapping[str, Any],
+    *,
+    start: Encoder | None = None,
+    teachers: Sequence[Teacher] = (),
+) -> Method:
     """Return the method that a run's resolved settings describe, freshly initialised.
 
     Args:
         config: the settings, as run.json has them.
         start: whose backbone's weights it starts from; none: random ones.
+        teachers: of a method that learns from some; none: it will not be trained.
 
     Raises:
         UsageError: there is no such method or backbone, or it does not take these arguments.
@@ -28,9 +35,10 @@ def build_method(config: Mapping[str, Any], *, start: Encoder | None = None) -> 
     backbone = build_backbone(config["backbone"], **config["backbone_arguments"])
     if start is not None:  # before the method, which may copy it
         backbone.load_state_dict(start.backbone.state_dict())
-    location = registry.locate("methods", config["method"])
+    make = registry.load(registry.locate("methods", config["method"]))
     try:
-        method: Method = registry.load(location)(backbone, **config["method_arguments"])
+        taught = (backbone, teachers) if make.needs_teacher else (backbone,)
+        method: Method = make(*taught, **config["method_arguments"])
     except (TypeError, ValueError) as problem:
         raise UsageError(f"--method {config['method']}: {problem}") from problem
     return method
@@ -47,5 +55,8 @@ def load_method(run: str | Path) -> Method:
     if found is None:
         raise UsageError(f"{path} has no checkpoint yet\n  fix: let it train for a while")
     method = build_method(Run(run).config)
-    method.load_state_dict(found.state["method"])
+    state = found.state["method"]
+    if method.needs_teacher:  # what stood between it and its teacher is not needed without one
+        state = {name: state[name] for name in method.state_dict() if name in state}
+    method.load_state_dict(state)
     return method

@@ -17,6 +17,7 @@ from lookalike.methods.base import Method, Recipe
 from lookalike.training.run_folder import Choice
 from lookalike.training.sampling import Sampling, choose_sampling
 from lookalike.training.schedule import scaled_learning_rate
+from lookalike.training.teachers import Taught
 from lookalike.views.plans import PLANS, Plan
 
 SMALL_SIDE = 96
@@ -143,6 +144,8 @@ def resolve(
     facts: Facts,
     device: torch.device,
     start: Encoder | None = None,
+    *,
+    taught: Taught | None = None,
 ) -> Resolved:
     """Return every setting of a run.
 
@@ -152,13 +155,14 @@ def resolve(
         facts: what the choices depend on.
         device: where training runs.
         start: the encoder that training starts from.
+        taught: the teachers that training learns from.
 
     Raises:
         UsageError: a setting cannot be.
     """
     fill = _Open()
     _refuse_nonsense(asked, facts)
-    size = fill.fill("size", asked["size"], _size(method, facts, device, start))
+    size = fill.fill("size", asked["size"], _size(method, facts, device, start, taught))
     plan, recipe, why = _recipe(method, size)
     views_arguments = dict(asked["views_arguments"] or {})
     if asked["views"] is not None:
@@ -197,22 +201,13 @@ def resolve(
             decay["weight_decay"] = CPU_WEIGHT_DECAY
     chosen = {name: (value, why) for name, value in recipe.method_arguments.items()}
     chosen |= method.fit(facts.count, facts.class_names)
+    if taught is not None and method.needs_teacher == "classes":
+        chosen["class_count"] = (taught.teachers[0].width(), "what the teacher tells apart")
     method_arguments = _method_arguments(asked, method)
     for name, choice in chosen.items():
         if name not in method_arguments:
             method_arguments[name] = fill.fill(f"method.{name}", None, choice)
-    held = method_arguments.get("image_count", facts.count)
-    if held < facts.count:
-        raise UsageError(
-            f"--method.image-count {held} is less than the {facts.count} images\n"
-            "  fix: leave it out, or train on fewer with --limit"
-        )
-    told_apart = method_arguments.get("class_count", facts.class_names)
-    if told_apart < facts.class_names:
-        raise UsageError(
-            f"--method.class-count {told_apart} is less than the {facts.class_names} classes\n"
-            "  fix: leave it out"
-        )
+    _refuse_too_few(method_arguments, facts)
     precision = None if asked["precision"] == "auto" else asked["precision"]
     return Resolved(
         method=asked["method"],
@@ -276,6 +271,21 @@ def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
         )
 
 
+def _refuse_too_few(method_arguments: Mapping[str, Any], facts: Facts) -> None:
+    held = method_arguments.get("image_count", facts.count)
+    if held < facts.count:
+        raise UsageError(
+            f"--method.image-count {held} is less than the {facts.count} images\n"
+            "  fix: leave it out, or train on fewer with --limit"
+        )
+    told_apart = method_arguments.get("class_count", facts.class_names)
+    if told_apart < facts.class_names:
+        raise UsageError(
+            f"--method.class-count {told_apart} is less than the {facts.class_names} classes\n"
+            "  fix: leave it out"
+        )
+
+
 def _method_arguments(asked: Mapping[str, Any], method: type[Method]) -> dict[str, Any]:
     """Return what the user gave the method, the loss and its arguments among it."""
     arguments = dict(asked["method_arguments"] or {})
@@ -294,10 +304,16 @@ def _largest_power(limit: int) -> int:
 
 
 def _size(
-    method: type[Method], facts: Facts, device: torch.device, start: Encoder | None
+    method: type[Method],
+    facts: Facts,
+    device: torch.device,
+    start: Encoder | None,
+    taught: Taught | None,
 ) -> tuple[int, str]:
     if start is not None:
         return start.size, "as the encoder it starts from"
+    if taught is not None and taught.size is not None:
+        return taught.size, "as the teacher"
     if method.seed_patches:
         return PATCH_SIDE, "patches as large as the paper's"
     if facts.side <= 40:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +33,7 @@ from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Run, RunFolder, differences
 from lookalike.training.sampling import needs_labels
 from lookalike.training.schedule import warmup_cosine
+from lookalike.training.teachers import Taught, load_teachers
 from lookalike.views.picture import views_picture
 
 PICTURED = 6
@@ -50,6 +51,7 @@ def train(
     backbone: str | None = None,
     loss: str | None = None,
     from_: str | Path | None = None,
+    teacher: tuple[str | Path, ...] | str | Path = (),
     views: str | None = None,
     optim: str | None = None,
     epochs: int | None = None,
@@ -95,6 +97,8 @@ def train(
         loss: of a method that takes any, such as metric: triplet, supcon, ..., or
             mine.py:my_loss; none: the method's.
         from_: run, or model folder, whose encoder training starts from.
+        teacher: of a method that learns from one: a run, a model folder, timm:NAME or
+            mine.py:make_network; several with commas.
         views: plan of views, by name; none: the method's for images of this size.
         optim: sgd, lars or adamw; none: the method's.
         epochs: times every image is seen; none: as fits the images and the machine.
@@ -170,15 +174,52 @@ def train(
             if needs_labels(sampling, method_class):
                 images.keep_labelled()
             start = load_encoder(from_, device="cpu") if from_ else None
-            settings = resolve(asked, method_class, images.facts, here.device, start)
+            taught = _teachers(asked, method_class, images.images.class_names)
+            settings = resolve(asked, method_class, images.facts, here.device, start, taught=taught)
             if method_class.seed_patches:
                 images.cut_patches(settings.size, seed=seed, progress=progress)
-            job = _Job(folder, images, settings, method_class, here, start=start, progress=progress)
+            job = _Job(
+                folder,
+                images,
+                settings,
+                method_class,
+                here,
+                start=start,
+                taught=taught,
+                progress=progress,
+            )
             if from_:
                 job.record["from"] = str(from_)
             if not job.finished(allow_changes=allow_changes):
                 job.run(evaluate=evaluate)
     return Run(folder.path)
+
+
+def _teachers(
+    asked: Mapping[str, Any], method: type[Method], classes: Sequence[str]
+) -> Taught | None:
+    """Return the teachers that were asked for, if the method learns from any.
+
+    Raises:
+        UsageError: there is none where one is needed, one where none is, or it tells other classes
+            apart than the labels.
+    """
+    given = asked["teacher"]
+    named = (given,) if isinstance(given, str | Path) else tuple(given)
+    if bool(named) != (method.needs_teacher is not None):
+        wanted = "needs a teacher" if not named else "learns from no teacher"
+        fix = "--teacher RUN" if not named else "leave out --teacher, or --method distillation"
+        raise UsageError(f"--method {asked['method']} {wanted}\n  fix: {fix}")
+    if not named:
+        return None
+    taught = load_teachers(named, method=method, download=asked["download"])
+    if taught.classes and classes and tuple(classes) != taught.classes:
+        raise UsageError(
+            f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
+            f"({', '.join(taught.classes[:5])}, ...), and {asked['source']} names {len(classes)} "
+            f"({', '.join(classes[:5])}, ...)\n  fix: a teacher that was trained on these classes"
+        )
+    return taught
 
 
 class _Job:
@@ -193,6 +234,7 @@ class _Job:
         here: World,
         *,
         start: Encoder | None,
+        taught: Taught | None,
         progress: Progress,
     ) -> None:
         self.folder = folder
@@ -202,9 +244,12 @@ class _Job:
         self.here = here
         self.progress = progress
         self.start = start
+        self.teachers = taught.teachers if taught else ()
         self.steps_an_epoch = images.steps_an_epoch(settings.drawn, seed=settings.seed)
         if start is not None:
             self.mean, self.std = start.mean, start.std
+        elif taught is not None and taught.mean and taught.std:
+            self.mean, self.std = taught.mean, taught.std
         else:
             self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
         self.record = {
@@ -216,6 +261,8 @@ class _Job:
         }
         if start is not None:
             self.record["start"] = start.fingerprint()
+        if taught is not None:
+            self.record["teachers"] = taught.digest
 
     def finished(self, *, allow_changes: bool) -> bool:
         """Whether the folder holds this very run, done.
@@ -297,7 +344,8 @@ class _Job:
     def _build(self) -> Method:
         settings, here = self.settings, self.here
         torch.manual_seed(settings.seed)  # one initialisation on every process
-        method = build_method(self.record, start=self.start).to(here.device)
+        method = build_method(self.record, start=self.start, teachers=self.teachers)
+        method = method.to(here.device)
         method = method.to(memory_format=torch.channels_last)
         if here.size > 1:
             synchronize_batch_norm(method)

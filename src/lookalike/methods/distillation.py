@@ -1,0 +1,136 @@
+"""Distillation: a student learns what a teacher says. Hinton et al. 2015, arXiv:1503.02531."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lookalike import _check, registry
+from lookalike.backbones.base import Backbone
+from lookalike.losses.soft_cross_entropy import soft_cross_entropy_loss
+from lookalike.methods.base import Batch, Method, Recipe, Step
+from lookalike.nn.gather import gather
+from lookalike.nn.mixup import mix
+from lookalike.nn.teacher import Teacher, count_classes, mean_answer
+from lookalike.views.plans import SUPERVISED, SUPERVISED_SMALL
+
+
+class Distillation(Method):
+    """Answer as a teacher does, with all that it says of the classes that are not the right one.
+
+    Teacher and student see the same view. Several teachers count as one whose probabilities are
+    the mean of theirs. Images without a label are learnt from the teacher alone.
+
+    Args:
+        teachers: each (B, 3, H, W) -> (B, C) logits of the same classes; the command line names
+            them with --teacher.
+        class_count: C, that the labels count to; none: the teachers'. Training fills it in.
+        response: how answers are compared: kd, logit_mse, dkd, dist or none; where dkd knows no
+            label, it takes the teacher's word.
+        response_weight: of that loss (RepDistiller: 0.9 of KD).
+        label_weight: of the cross entropy with labels (RepDistiller: 0.1).
+        temperature: > 0, that softens both answers (paper: up to 20; RepDistiller: 4).
+        response_arguments: further arguments of the loss of answers, by name.
+        until: share of training after which labels alone count (arXiv:1910.01348: KD helps early
+            and hurts late).
+        mixup: mix images two by two before both see them (arXiv:2106.05237).
+
+    Raises:
+        ValueError: classes differ, or a number is out of its range.
+    """
+
+    views = SUPERVISED
+    small_views = SUPERVISED_SMALL
+    recipe = Recipe("sgd", lr=0.1, weight_decay=1e-4, warmup_epochs=5)
+    small_recipe = Recipe("sgd", lr=0.2, weight_decay=5e-4, warmup_epochs=1)
+    needs_teacher = "classes"
+    heads = ("classifier",)
+    progress: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        teachers: Sequence[Teacher] = (),
+        *,
+        class_count: int | None = None,
+        response: Literal["kd", "logit_mse", "dkd", "dist", "none"] = "kd",
+        response_weight: float = 0.9,
+        label_weight: float = 0.1,
+        temperature: float = 4.0,
+        response_arguments: Mapping[str, Any] | None = None,
+        until: float = 1.0,
+        mixup: bool = False,
+    ) -> None:
+        super().__init__(backbone)
+        _check.at_least(0, response_weight=response_weight, label_weight=label_weight)
+        _check.positive(temperature=temperature)
+        _check.fraction(until=until)
+        self.teachers = nn.ModuleList(teachers)
+        self.classifier = nn.Linear(backbone.dim, count_classes(teachers, class_count))
+        self.compare: Callable[..., Tensor] | None = None
+        self.arguments = dict(response_arguments or {})
+        if response != "none":
+            self.compare = registry.load(registry.locate("losses", f"{response}_loss"))
+            if "temperature" in inspect.signature(self.compare).parameters:
+                self.arguments.setdefault("temperature", temperature)
+        self.response_weight = response_weight
+        self.label_weight = label_weight
+        self.temperature = temperature
+        self.until = until
+        self.mixup = mixup
+        self.register_buffer("progress", torch.zeros(()))
+
+    @classmethod
+    def fit(cls, images: int, classes: int) -> Mapping[str, tuple[object, str]]:
+        """Return one output a class, where the source names any."""
+        return {"class_count": (classes, "one output for each class")} if classes else {}
+
+    def forward(self, batch: Batch) -> Step:
+        """Return the weighted sum of what is learnt from labels and from the teachers."""
+        (view,), known = batch.views, (batch.labels >= 0).unsqueeze(1)
+        wanted = F.one_hot(batch.labels.clamp(min=0), self.classifier.out_features).float() * known
+        if self.mixup:
+            view, wanted = mix(view, wanted, gather(batch.index))
+        logits = self.embed(view)
+        answers = [teacher(view) for teacher in self.teachers]
+        from_labels = soft_cross_entropy_loss(logits, wanted)
+        agree = (logits.detach().argmax(1) == answers[0].argmax(1)).float().mean()
+        listening = (self.progress < self.until) | (self.until >= 1)
+        loss = self.label_weight * from_labels
+        loss = loss + listening * self.taught(logits, answers, batch.labels)
+        return Step(loss, {"from_labels": from_labels.detach(), "agreement": agree})
+
+    def taught(self, logits: Tensor, answers: Sequence[Tensor], labels: Tensor) -> Tensor:
+        """Return the () weighted loss of (B, C) logits against each teacher's.
+
+        Raises:
+            TypeError: the loss of answers takes no such arguments.
+        """
+        if self.compare is None:
+            return torch.zeros((), device=logits.device)
+        teacher = mean_answer(answers, self.temperature)
+        both = [gather(logits), gather(teacher)]
+        if "labels" in inspect.signature(self.compare).parameters:
+            both.append(gather(torch.where(labels >= 0, labels, teacher.argmax(1))))
+        return self.response_weight * self.compare(*both, **self.arguments)
+
+    def after_step(self, step: Step, progress: float) -> None:
+        """Remember how far training is.
+
+        Args:
+            step: not needed.
+            progress: fraction of training done.
+        """
+        self.progress.fill_(progress)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return (B, C) logits."""
+        logits: Tensor = self.classifier(self.backbone(images))
+        return logits
+
+    classify = embed

@@ -1,0 +1,87 @@
+"""What a network makes of images on the way, at layers that are named."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Taps:
+    """Listens to layers of a network, which itself stays as it is.
+
+    Args:
+        network: what the layers are part of.
+        layers: names of its modules, as `named_modules` has them; "" is the network itself.
+
+    Raises:
+        ValueError: it has no such layer.
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
+        known = dict(network.named_modules())
+        self.layers = tuple(layers)
+        self.seen: dict[str, Tensor] = {}
+        for name in self.layers:
+            if name not in known:
+                near = difflib.get_close_matches(name, list(known), n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                named = ", ".join(each for each in known if each)
+                raise ValueError(f"there is no layer {name!r}.{hint}  (all: {named})")
+            known[name].register_forward_hook(self._hear(name))
+
+    def _hear(self, name: str) -> Any:
+        def hook(module: nn.Module, given: Any, result: Any) -> None:
+            self.seen[name] = result
+
+        return hook
+
+    def take(self) -> list[Tensor]:
+        """Return what the layers last returned, in order, and forget it."""
+        return [self.seen.pop(name) for name in self.layers]
+
+
+@torch.no_grad()
+def layer_shapes(network: nn.Module, *, size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what every layer makes of an image, without its batch, in order.
+
+    Args:
+        network: (B, 3, H, W) -> anything; put into evaluation mode for a moment.
+        size: side of the picture to try it with.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, given: Any, result: Any) -> None:
+            if isinstance(result, Tensor):
+                shapes[name] = tuple(result.shape[1:])
+
+        return hook
+
+    hooks = [each.register_forward_hook(note(name)) for name, each in network.named_modules()]
+    modes = {each: each.training for each in network.modules()}
+    first = next(network.parameters(), torch.zeros(()))
+    try:
+        network.eval()
+        network(torch.zeros(2, 3, size, size, device=first.device, dtype=first.dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for each, mode in modes.items():
+            each.training = mode
+    return shapes
+
+
+def last_map(shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return the name of the layer that makes the last map, (C, H, W).
+
+    Raises:
+        ValueError: no layer makes one.
+    """
+    maps = [name for name, shape in shapes.items() if len(shape) == 3]
+    if not maps:
+        raise ValueError("no layer makes a map (C, H, W): this network shows vectors alone")
+    return maps[-1]
