@@ -78,7 +78,7 @@ def measure_teacher(
         raise ValueError("student_features and teacher_features must come both, or neither")
     similarity = None
     if student_features is not None and teacher_features is not None:
-        _check.at_least(len(labels), rows_of_features=len(student_features))
+        _check.labels_of(len(student_features), labels=labels)
         similarity = linear_cka(student_features, teacher_features)
     return TeacherMeasures(
         images=len(labels),
