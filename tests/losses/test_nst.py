@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lookalike.losses.nst import nst_loss
 
@@ -80,6 +81,29 @@ def test_a_channel_that_is_dead_stays_so(size):
     assert bool(gradient.isfinite().all())
     assert not gradient[:, 1].any()
     assert gradient[:, 0].any()
+
+
+class Largest(TorchDispatchMode):
+    """Remember the size of the largest tensor that is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        if isinstance(result, torch.Tensor):
+            self.size = max(self.size, result.numel())
+        return result
+
+
+@pytest.mark.parametrize(("channels", "size"), [(4, (20, 20)), (200, (2, 2))])
+def test_it_holds_the_smaller_products(channels, size):
+    """Nothing larger than the maps, though places or channels squared are 25 or 50 times that."""
+    student, teacher = maps(size, channels=(channels, channels))
+    with Largest() as made:
+        nst_loss(student.requires_grad_(), teacher).backward()
+    assert made.size <= student.numel()
 
 
 def test_maps_of_another_size_are_refused_and_both_are_named():
