@@ -48,6 +48,13 @@ def same_width(**tensors: Tensor) -> None:
         raise ValueError(f"{' and '.join(shapes)} must have one width, got {shapes}")
 
 
+def same_rows(**tensors: Tensor) -> None:
+    """Raise ValueError unless all tensors have rows, and the same number of them."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if () in shapes.values() or len({shape[0] for shape in shapes.values()}) > 1:
+        raise ValueError(f"{' and '.join(shapes)} must have one number of rows, got {shapes}")
+
+
 def labels_of(rows: int, **labels: Tensor) -> None:
     """Raise ValueError unless every label tensor is (rows,)."""
     for name, label in labels.items():
