@@ -23,11 +23,15 @@ ARGUMENTS = {
     "distillation": {"response": "dist", "mixup": True},
     "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
     "exemplar": {"image_count": IMAGES},
+    "feature_distillation": {"feature": "crd", "response_weight": 0.5},
     "metric": {"loss": "supcon", "memory": 16},
     "moco": {"queue_size": 32, "splits": 1},
+    "mutual": {"class_count": 4},
     "npid": {"image_count": IMAGES, "noise": 16},
     "proxy_nca": {"class_count": 4},
+    "soteacher": {"class_count": 4, "image_count": IMAGES},
     "supervised": {"class_count": 4, "mixup": True},
+    "teacher_free": {"class_count": 4},
 }
 
 # Likewise of a method's own backbone: dropout draws other numbers on each process.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Taps:
-    """Listens to layers of a network, which itself stays as it is.
+    """Listens to layers of a network, whose results stay as they are.
 
     Args:
         network: what the layers are part of.
@@ -23,25 +23,27 @@ class Taps:
 
     def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
         known = dict(network.named_modules())
-        self.layers = tuple(layers)
-        self.seen: dict[str, Tensor] = {}
-        for name in self.layers:
+        for name in layers:
             if name not in known:
                 near = difflib.get_close_matches(name, list(known), n=1)
                 hint = f" Did you mean {near[0]}?" if near else ""
                 named = ", ".join(each for each in known if each)
                 raise ValueError(f"there is no layer {name!r}.{hint}  (all: {named})")
-            known[name].register_forward_hook(self._hear(name))
-
-    def _hear(self, name: str) -> Any:
-        def hook(module: nn.Module, given: Any, result: Any) -> None:
-            self.seen[name] = result
-
-        return hook
+        # Modules, and results kept in them: a copy of the network then has taps of its own.
+        self._layers: list[Any] = [known[name] for name in layers]
+        for layer in self._layers:
+            layer.register_forward_hook(_keep)
 
     def take(self) -> list[Tensor]:
         """Return what the layers last returned, in order, and forget it."""
-        return [self.seen.pop(name) for name in self.layers]
+        results = [layer.last_result for layer in self._layers]
+        for layer in self._layers:
+            layer.last_result = None
+        return results
+
+
+def _keep(module: Any, given: Any, result: Any) -> None:
+    module.last_result = result
 
 
 @torch.no_grad()
