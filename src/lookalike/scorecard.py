@@ -128,7 +128,7 @@ def score(
     quarantine.raise_if_above(max_unreadable)
     distances = _alignments(sides.queries, ways, encoder.size, views=views, seed=seed)
     classes, per_class = _classes(sides)
-    k, reason = _neighbours(per_class, k)
+    k, reason = choose_k(sides, k)
     probed = classes <= MOST_CLASSES or per_class >= FEWEST
     device = encoder.device if encoder.device.type == "cuda" else torch.device("cpu")
 
@@ -208,8 +208,14 @@ def _classes(sides: Sides) -> tuple[int, float]:
     return classes, len(labels) / classes
 
 
-def _neighbours(per_class: float, k: int | None) -> tuple[int | None, str]:
-    """Return how many neighbours vote, and why so many."""
+def choose_k(sides: Sides, k: int | None = None) -> tuple[int | None, str]:
+    """Return how many neighbours vote, and why so many; None where nobody can.
+
+    Args:
+        sides: who votes on whom.
+        k: so many, if somebody can.
+    """
+    _, per_class = _classes(sides)
     if not per_class:
         return None, "nobody can vote"
     if k is not None:

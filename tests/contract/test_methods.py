@@ -22,6 +22,7 @@ IMAGES, BATCH, STEPS = 24, 12, 3
 ARGUMENTS = {
     "distillation": {"response": "dist", "mixup": True},
     "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
+    "embedding_distillation": {"dim": 16, "queue_size": 20},
     "exemplar": {"image_count": IMAGES},
     "feature_distillation": {"feature": "crd", "response_weight": 0.5},
     "metric": {"loss": "supcon", "memory": 16},

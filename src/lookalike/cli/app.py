@@ -21,7 +21,7 @@ from lookalike.registry import did_you_mean
 
 COMMANDS: Final = {
     "Look at images": ("check", "views", "align"),
-    "Learn from them": ("train",),
+    "Learn from them": ("train", "distill"),
     "Judge what was learnt": ("evaluate", "verify", "report"),
     "Put it to use": ("cluster",),
     "Read the papers": ("papers", "reproduce"),

@@ -203,6 +203,8 @@ def resolve(
     chosen |= method.fit(facts.count, facts.class_names)
     if taught is not None and method.needs_teacher == "classes":
         chosen["class_count"] = (taught.teachers[0].width(), "what the teacher tells apart")
+    elif taught is not None:
+        chosen["dim"] = (taught.teachers[0].width(), "as wide as the teacher's vectors")
     method_arguments = _method_arguments(asked, method)
     for name, choice in chosen.items():
         if name not in method_arguments:
