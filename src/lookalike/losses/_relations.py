@@ -7,13 +7,14 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lookalike import _check
+from lookalike.losses._teacher import prepare
 
 AREA = 2**20
 """Products made at a time, 4 MiB: of more, backward makes them again."""
 
 
 def pair_of(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both sides as matrices of one precision, float32 at least, the teacher's detached.
+    """Return both sides as matrices, in one precision and the teacher's detached, by `prepare`.
 
     Args:
         student: (B, ...), B >= 1.
@@ -23,10 +24,9 @@ def pair_of(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: a tensor has no width, or the numbers of rows differ or are 0.
     """
     _check.same_rows(student=student, teacher=teacher)
-    _check.at_least(1, rows=len(student))
     _check.at_least(2, dimensions_of_student=student.ndim, dimensions_of_teacher=teacher.ndim)
-    precision = torch.promote_types(student.dtype, torch.float32)
-    return student.flatten(1).to(precision), teacher.detach().flatten(1).to(precision)
+    student, teacher = prepare(student, teacher)
+    return student.flatten(1), teacher.flatten(1)
 
 
 def sum_over_rows(

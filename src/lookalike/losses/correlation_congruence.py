@@ -30,8 +30,9 @@ def correlation_congruence_loss(
         order: >= 1, the polynomial's highest power (paper: 2).
 
     Returns:
-        () mean over all B^2 pairs, as in the paper, in [0, 1]; a row's pair with itself is alike on
-        both sides. A row of norm 0 has cosine 0 with every row, itself included.
+        () mean over the pairs of distinct rows, in [0, 1]. The paper divides by B^2: it is
+        (B - 1) / B of this. 0 where B is 1. A row of norm 0 has cosine 0 with every row; so has it
+        with itself, which then counts for one pair more.
 
     Raises:
         ValueError: the numbers of rows differ or are 0; a tensor has one dimension; gamma <= 0;
@@ -40,7 +41,8 @@ def correlation_congruence_loss(
     _check.positive(gamma=gamma)
     _check.at_least(1, order=order)
     student, teacher = (unit_rows(side) for side in pair_of(student, teacher))
-    return sum_over_rows(_apart, student, teacher, gamma, order) / len(student) ** 2
+    pairs = len(student) * (len(student) - 1)  # a row with itself is alike on both sides
+    return sum_over_rows(_apart, student, teacher, gamma, order) / max(1, pairs)
 
 
 def _apart(student: Tensor, teacher: Tensor, gamma: float, order: int) -> Tensor:

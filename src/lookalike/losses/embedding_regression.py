@@ -7,7 +7,7 @@ arXiv:1412.6550, section 2.2), of embeddings.
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.losses._relations import pair_of
+from lookalike.losses._teacher import prepare
 from lookalike.similarity import unit_rows
 
 
@@ -31,7 +31,7 @@ def embedding_regression_loss(
         ValueError: shapes differ, are not 2-D or hold no row.
     """
     _check.same_matrix(student=student, teacher=teacher)
-    student, teacher = pair_of(student, teacher)
+    student, teacher = prepare(student, teacher)
     if normalise:
         student, teacher = unit_rows(student), unit_rows(teacher)
     loss: Tensor = (student - teacher).square().sum(1).mean()
