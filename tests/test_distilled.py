@@ -94,7 +94,7 @@ def test_a_student_is_trained_compared_and_written_down(photos, tmp_path):
     assert found.found_itself is not None
     told = json.loads((run.path / "comparison.json").read_text())
     assert told["overlap"] == found.overlap
-    rows = list(csv.DictReader((run.path / "changed.csv").open()))
+    rows = list(csv.DictReader((run.path / "changed.csv").read_text().splitlines()))
     assert [row["id"] for row in rows] == [name for name, _ in found.changed]
     again, same = distilled()  # finished: compared anew, not trained anew
     assert (again.path, same.overlap) == (run.path, found.overlap)
