@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -130,3 +133,30 @@ def test_a_compiler_sees_torchs_own(taken, monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     trained()(random(2, 64, 8, 8, dtype=torch.float32))
     assert taken == []
+
+
+@pytest.mark.parametrize("channels", [2, 6, 8, 16])
+def test_a_1x1_convolution_is_pytorchs_and_its_gradient_leaves_memory_whole(channels):
+    """Run in a process of its own: what is wrong here ends one."""
+    script = f"""
+import torch
+from lookalike.backbones.convolution import Conv1x1
+torch.manual_seed(0)
+ours = Conv1x1({channels}, 2 * {channels}, stride=2)
+theirs = torch.nn.Conv2d({channels}, 2 * {channels}, 1, 2, bias=False)
+theirs.load_state_dict(ours.state_dict())
+images = torch.rand(64, {channels}, 8, 8)
+theirs(images).square().sum().backward()  # in memory as it comes, which is safe
+ours.to(memory_format=torch.channels_last)
+for _ in range(20):
+    ours.zero_grad()
+    last = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+    result = ours(last)
+    result.square().sum().backward()
+torch.testing.assert_close(result, theirs(images))
+torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

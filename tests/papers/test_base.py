@@ -5,9 +5,11 @@ import json
 import pytest
 
 from lookalike.errors import UsageError
+from lookalike.methods.distillation import Distillation
 from lookalike.papers import base
 from lookalike.papers.base import reproduce
 from lookalike.papers.claims import Arm, Claim, Comparison
+from lookalike.training.teachers import load_teachers
 
 CLAIM = Claim(
     name="width",
@@ -149,3 +151,24 @@ def test_a_table_of_other_numbers_than_shares_has_their_unit():
     _, first, second, *_ = outcome.lines()
     assert first.split() == ["two", "4.000", "nats", "±", "0.000", "nats", "█" * 40]
     assert second.split() == ["one", "2.000", "nats", "±", "1.414", "nats", "█" * 20]
+
+
+def test_what_teaches_and_what_is_started_from_are_trained_first_and_once(tmp_path):
+    settings = {"backbone": "small_conv", "size": 16, "epochs": 1, "seed": 0, "monitor_every": 1}
+    teacher = {**settings, "backbone_arguments": {"width": 4}, "method": "supervised"}
+    start = {**settings, "backbone_arguments": {"width": 2}, "method": "supervised"}
+    both = {
+        "method": "distillation",
+        "taught_by": {name: value for name, value in teacher.items() if name != "seed"},
+        "starts_from": {name: value for name, value in start.items() if name != "seed"},
+        **{name: settings[name] for name in ("size", "epochs", "seed", "monitor_every")},
+    }
+    run = base.trained("hands", both, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    first = base.trained("hands", teacher, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert run.record["resolved"]["from"] == str(base.trained("hands", start, tmp_path).path)
+    assert (
+        run.config["teachers"]
+        == load_teachers([first.path], method=Distillation, download=False).digest
+    )

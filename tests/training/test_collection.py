@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.errors import DataError
+from lookalike.data.sources import open_source
+from lookalike.errors import DataError, UsageError
 from lookalike.methods.exemplar import Exemplar
 from lookalike.training.building import load_method
 from lookalike.training.collection import collect, images_trained_on
@@ -167,3 +168,29 @@ def test_what_a_run_was_trained_on_is_found_again(photos, tmp_path, limit):
     found = images_trained_on({**images.record(), "seed": 0})
     assert found.ids == images.source.ids
     assert len(found) == (limit or len(SIDES))
+
+
+def test_a_share_of_each_class_keeps_its_labels_and_is_written_down(tmp_path):
+    runs = [
+        train(
+            "hands",
+            out=tmp_path / str(share),
+            method="supervised",
+            backbone_arguments={"width": 2},
+            size=16,
+            epochs=1,
+            labels=share,
+            evaluate=False,
+            quiet=True,
+        )
+        for share in (0.05, 0.1)
+    ]
+    few, more = (set((run.path / "labelled.csv").read_text().splitlines()[1:]) for run in runs)
+    assert few < more  # a smaller share is a part of a larger one
+    everything = open_source("hands", split="train")
+    classes = [line.rpartition(",")[2] for line in few]
+    for label, name in enumerate(everything.class_names):
+        assert classes.count(name) == max(1, round(0.05 * (everything.labels == label).sum()))
+    assert runs[0].config["images"] == len(few)
+    with pytest.raises(UsageError, match="must lie in"):
+        train("hands", out=tmp_path / "none", method="supervised", labels=0.0, quiet=True)

@@ -32,7 +32,11 @@ class Embedding(Backbone):
 
 
 def embedding(
-    *, backbone: str = "resnet18", widths: tuple[int, ...] = (128,), **arguments: Any
+    *,
+    backbone: str = "resnet18",
+    widths: tuple[int, ...] = (128,),
+    hidden: bool = False,
+    **arguments: Any,
 ) -> Embedding:
     """Return a backbone with a head on it.
 
@@ -40,6 +44,7 @@ def embedding(
         backbone: name of the backbone.
         widths: of the head's hidden layers, each followed by batch normalisation and ReLU, and of
             what comes out.
+        hidden: whether what comes out is one more hidden layer: the lower part of a longer head.
         arguments: of the backbone.
 
     Raises:
@@ -47,4 +52,5 @@ def embedding(
         ValueError: an argument is out of its range; there is no width.
     """
     network = build_backbone(backbone, **arguments)
-    return Embedding(network, mlp(network.dim, *widths), dim=widths[-1])
+    head = mlp(network.dim, *widths, 1)[:-1] if hidden else mlp(network.dim, *widths)
+    return Embedding(network, head, dim=widths[-1])

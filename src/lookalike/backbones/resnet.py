@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lookalike import _check
 from lookalike.backbones.base import Backbone
-from lookalike.backbones.convolution import Conv3x3
+from lookalike.backbones.convolution import Conv1x1, Conv3x3
 
 Stem = Literal["cifar", "strided", "imagenet"]
 
@@ -50,16 +50,11 @@ def resnet50(*, width: int = 64, stem: Stem = "cifar", zero_init_residual: bool 
     return ResNet(Bottleneck, (3, 4, 6, 3), width, stem, zero_init_residual)
 
 
-def conv1x1(channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 1 x 1 convolution without bias."""
-    return nn.Conv2d(channels, out_channels, 1, stride, bias=False)
-
-
 def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:
     """Return what gives a block's input the shape of its output: nothing, where it has it."""
     if stride == 1 and channels == out_channels:
         return nn.Identity()
-    return nn.Sequential(conv1x1(channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+    return nn.Sequential(Conv1x1(channels, out_channels, stride), nn.BatchNorm2d(out_channels))
 
 
 class BasicBlock(nn.Module):
@@ -106,11 +101,11 @@ class Bottleneck(nn.Module):
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = conv1x1(channels, width)
+        self.conv1 = Conv1x1(channels, width)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = Conv3x3(width, width, stride)
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = conv1x1(width, self.expansion * width)
+        self.conv3 = Conv1x1(width, self.expansion * width)
         self.bn3 = nn.BatchNorm2d(self.expansion * width)
         self.downsample = shortcut(channels, self.expansion * width, stride)
 

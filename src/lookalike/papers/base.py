@@ -24,6 +24,7 @@ from lookalike.papers.figure import claim_figure
 from lookalike.papers.full import full_scale
 from lookalike.papers.measures import MEASURES
 from lookalike.training.job import train
+from lookalike.training.run_folder import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +212,24 @@ def _score(claim: Claim, arm: Arm, seed: int, folder: Path, source: str) -> floa
     settings = {**claim.settings, **arm.settings, "seed": seed}
     if arm.experiment is not None:
         return float(registry.load(registry.locate("papers", arm.experiment))(**settings))
-    asked = json.dumps([source, settings], sort_keys=True)
-    run_path = folder / "runs" / hashlib.sha256(asked.encode()).hexdigest()[:16]
-    run = train(source, out=run_path, quiet=True, evaluate=False, **settings)
+    run = trained(source, settings, folder / "runs")
     return MEASURES[arm.measure or claim.measure](run, source)
+
+
+def trained(source: str, settings: Mapping[str, Any], folder: Path) -> Run:
+    """Return the run of some settings; what is already trained is not trained again.
+
+    Args:
+        source: images to train on.
+        settings: arguments of `training.job.train`, by name; `taught_by` and `starts_from` may hold
+            those of a run that comes first, with the same seed, and so on.
+        folder: of the runs.
+    """
+    asked = json.dumps([source, settings], sort_keys=True)
+    run_path = folder / hashlib.sha256(asked.encode()).hexdigest()[:16]
+    settings = dict(settings)
+    for name, argument in (("taught_by", "teacher"), ("starts_from", "from_")):
+        if name in settings:
+            before = {**settings.pop(name), "seed": settings["seed"]}
+            settings[argument] = str(trained(source, before, folder).path)
+    return train(source, out=run_path, quiet=True, evaluate=False, **settings)

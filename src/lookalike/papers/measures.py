@@ -17,6 +17,7 @@ from lookalike.evaluation.quadrants import HasStages, quadrant_features
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import Encoder, evaluating, load_encoder, squares_in_parts
+from lookalike.training.answers import answer
 from lookalike.training.building import load_method
 from lookalike.training.layers import load_stages
 from lookalike.training.run_folder import Run, read_lines
@@ -48,6 +49,12 @@ def recall_at_1(run: Run, source: str) -> float:
     """Return the share of test images whose nearest other test image is of their class."""
     test = load_encoder(run.path).embed(open_source(source, split="test"))
     return retrieval(test, ks=(1,), average_precision=None).recall_at_k[1]
+
+
+def classifier_top1(run: Run, source: str) -> float:
+    """Return the share of test images that the run's own classifier gets right."""
+    logits, labels = answer(run, open_source(source, split="test"))
+    return float((logits.argmax(1) == labels).double().mean())
 
 
 def head_linear_top1(run: Run, source: str) -> float:
@@ -122,6 +129,7 @@ MEASURES: dict[str, Measure] = {
         untrained_linear_top1,
         knn_top1,
         recall_at_1,
+        classifier_top1,
         head_linear_top1,
         quadrant_linear_top1,
         rankme_share,

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from lookalike import registry
 from lookalike.backbones.build import build_backbone
+from lookalike.backbones.embedding import Embedding
 from lookalike.checkpoint import load_checkpoint
 from lookalike.errors import UsageError
-from lookalike.inference import Encoder
+from lookalike.inference import Encoder, load_encoder
 from lookalike.methods.base import Method
+from lookalike.nn.heads import split_layers
 from lookalike.nn.teacher import Teacher
 from lookalike.training.run_folder import Run
 
@@ -42,6 +46,48 @@ def build_method(
     except (TypeError, ValueError) as problem:
         raise UsageError(f"--method {config['method']}: {problem}") from problem
     return method
+
+
+def start_from(run: str | Path, *, layer: str | None = None) -> Encoder:
+    """Return the encoder that a training starts from, on the CPU.
+
+    Args:
+        run: a run, or a model folder.
+        layer: the last layer of a run's head to start with, such as "projector 1", a hidden one of
+            linear layer, batch normalisation and ReLU (SimCLRv2, arXiv:2006.10029, fine-tunes from
+            there); None: the encoder as it was kept.
+
+    Raises:
+        UsageError: there is no such run, or no such hidden layer.
+    """
+    encoder = load_encoder(run, device="cpu")
+    if layer is None:
+        return encoder
+    method, config = load_method(run), Run(run).config
+    head, _, number = layer.rpartition(" ")
+    layers = split_layers(getattr(method, method.heads[0], nn.Identity()))
+    kept = layers[: int(number)] if number.isdecimal() and head == method.heads[0] else []
+    if not kept or len(kept) == len(layers):
+        known = [f"{method.heads[0]} {each}" for each in range(1, len(layers))]
+        raise UsageError(
+            f"--from-layer {layer} is no hidden layer of {run}\n"
+            f"  fix: {' | '.join(known) or 'leave it out: its head has none'}"
+        )
+    widths = tuple(int(each[0].out_features) for each in kept)  # type: ignore[arg-type]
+    parts = nn.Sequential(*(part for each in kept for part in each))
+    return Encoder(
+        Embedding(method.backbone, parts, dim=widths[-1]),
+        size=encoder.size,
+        mean=encoder.mean,
+        std=encoder.std,
+        name="embedding",
+        arguments={
+            "backbone": config["backbone"],
+            "widths": widths,
+            "hidden": True,
+            **config["backbone_arguments"],
+        },
+    )
 
 
 def load_method(run: str | Path) -> Method:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from lookalike.data.patches import CONTEXT, load_patches, resident_patches
 from lookalike.data.quarantine import Quarantine, survey
 from lookalike.data.resident import Resident, load_resident, load_squares, resident_bytes
 from lookalike.data.sources import ImageSet, open_source
+from lookalike.durable import write_atomically
 from lookalike.errors import DataError, UsageError
 from lookalike.methods.base import Method
 from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
@@ -110,6 +114,35 @@ class Collection:
             if self.resident is not None:
                 pixels, sizes, positions = self.resident
                 self.resident = Resident(pixels[keep], sizes[keep], positions[keep])
+
+    def hide_labels(self, share: float, *, seed: int, listing: Path) -> None:
+        """Forget all but some labels of each class, and write down which are left.
+
+        Args:
+            share: of each class's labels that stay, in (0, 1]; one of each at least.
+            seed: of the draw.
+            listing: CSV file of the images that keep theirs.
+
+        Raises:
+            UsageError: share is out of its range.
+        """
+        if not 0 < share <= 1:
+            raise UsageError(f"--labels must lie in (0, 1], got {share:g}")
+        kept = draw_labels(self.images.labels, share=share, seed=seed)
+        chosen = set(self.positions[kept].tolist())
+        labels = [
+            label if position in chosen else -1
+            for position, label in enumerate(self.source.labels.tolist())
+        ]
+        self.source = replace(self.source, labels=np.array(labels, dtype=np.int64))
+        self.images = self.source.select(self.positions)
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(["id", "class"])
+        for row in kept.tolist():
+            name = self.images.class_names[self.images.labels[row]]
+            table.writerow([self.images.ids[row], name])
+        write_atomically(listing, text.getvalue().encode())
 
     def record(self) -> dict[str, Any]:
         """Return what run.json says of the images; another set of images differs in it."""
@@ -229,6 +262,19 @@ class Collection:
         pixels = squares.astype(np.float64) / 255
         mean, std = pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
         return tuple(mean.round(4).tolist()), tuple(np.maximum(std, 1e-3).round(4).tolist())
+
+
+def draw_labels(labels: npt.NDArray[np.int64], *, share: float, seed: int) -> npt.NDArray[np.int64]:
+    """Return the rows, rising, of a share of each class, one at least; -1 is no class.
+
+    A smaller share of the same seed is a part of a larger one.
+    """
+    generator = np.random.default_rng(seed)
+    rows = [np.zeros(0, dtype=np.int64)]
+    for label in np.unique(labels[labels >= 0]):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        rows.append(members[: max(1, round(share * len(members)))])
+    return np.sort(np.concatenate(rows))
 
 
 def collect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +17,13 @@ from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
 from lookalike.gallery import make_gallery
-from lookalike.inference import Encoder, load_encoder
+from lookalike.inference import Encoder
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
 from lookalike.scorecard import score
 from lookalike.training.allocator import keep_freed_memory
 from lookalike.training.batches import Viewing
-from lookalike.training.building import build_method
+from lookalike.training.building import build_method, start_from
 from lookalike.training.collection import Collection, collect
 from lookalike.training.defaults import Resolved, resolve
 from lookalike.training.distributed import World, world
@@ -33,7 +33,7 @@ from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Run, RunFolder, differences
 from lookalike.training.sampling import needs_labels
 from lookalike.training.schedule import warmup_cosine
-from lookalike.training.teachers import Taught, load_teachers
+from lookalike.training.teachers import Taught, choose_teachers
 from lookalike.views.picture import views_picture
 
 PICTURED = 6
@@ -51,6 +51,7 @@ def train(
     backbone: str | None = None,
     loss: str | None = None,
     from_: str | Path | None = None,
+    from_layer: str | None = None,
     teacher: tuple[str | Path, ...] | str | Path = (),
     views: str | None = None,
     optim: str | None = None,
@@ -65,6 +66,7 @@ def train(
     warmup_epochs: float | None = None,
     accumulate: int = 1,
     limit: int | None = None,
+    labels: float = 1.0,
     workers: int | None = None,
     resident_mb: int = 1024,
     device: str = "auto",
@@ -97,6 +99,8 @@ def train(
         loss: of a method that takes any, such as metric: triplet, supcon, ..., or
             mine.py:my_loss; none: the method's.
         from_: run, or model folder, whose encoder training starts from.
+        from_layer: of that run's head the last layer to start with, such as "projector 1"; none:
+            only what the run keeps.
         teacher: of a method that learns from one: a run, a model folder, timm:NAME or
             mine.py:make_network; several with commas.
         views: plan of views, by name; none: the method's for images of this size.
@@ -113,6 +117,7 @@ def train(
         warmup_epochs: epochs in which the learning rate rises; none: the method's.
         accumulate: parts in which a batch is projected, to save memory; the loss stays exact.
         limit: train on so many of the images, drawn with the seed; none: on all.
+        labels: share of each class's labels that training may see, drawn with the seed.
         workers: processes that decode large images; none: one a core.
         resident_mb: megabytes of decoded images to keep in memory at most.
         device: auto, cpu, cuda or cuda:1.
@@ -171,10 +176,12 @@ def train(
                 listing=folder.path / f"unreadable{'' if here.leads else f'.{here.rank}'}.csv",
                 progress=progress,
             )
+            if labels != 1.0:
+                images.hide_labels(labels, seed=seed, listing=folder.path / "labelled.csv")
             if needs_labels(sampling, method_class):
                 images.keep_labelled()
-            start = load_encoder(from_, device="cpu") if from_ else None
-            taught = _teachers(asked, method_class, images.images.class_names)
+            start = start_from(from_, layer=from_layer) if from_ else None
+            taught = choose_teachers(asked, method_class, images.images.class_names)
             settings = resolve(asked, method_class, images.facts, here.device, start, taught=taught)
             if method_class.seed_patches:
                 images.cut_patches(settings.size, seed=seed, progress=progress)
@@ -193,33 +200,6 @@ def train(
             if not job.finished(allow_changes=allow_changes):
                 job.run(evaluate=evaluate)
     return Run(folder.path)
-
-
-def _teachers(
-    asked: Mapping[str, Any], method: type[Method], classes: Sequence[str]
-) -> Taught | None:
-    """Return the teachers that were asked for, if the method learns from any.
-
-    Raises:
-        UsageError: there is none where one is needed, one where none is, or it tells other classes
-            apart than the labels.
-    """
-    given = asked["teacher"]
-    named = (given,) if isinstance(given, str | Path) else tuple(given)
-    if bool(named) != (method.needs_teacher is not None):
-        wanted = "needs a teacher" if not named else "learns from no teacher"
-        fix = "--teacher RUN" if not named else "leave out --teacher, or --method distillation"
-        raise UsageError(f"--method {asked['method']} {wanted}\n  fix: {fix}")
-    if not named:
-        return None
-    taught = load_teachers(named, method=method, download=asked["download"])
-    if taught.classes and classes and tuple(classes) != taught.classes:
-        raise UsageError(
-            f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
-            f"({', '.join(taught.classes[:5])}, ...), and {asked['source']} names {len(classes)} "
-            f"({', '.join(classes[:5])}, ...)\n  fix: a teacher that was trained on these classes"
-        )
-    return taught
 
 
 class _Job:

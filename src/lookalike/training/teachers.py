@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,38 @@ class _Answers(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.backbone(images))
         return logits
+
+
+def choose_teachers(
+    asked: Mapping[str, Any], method: type[Method], classes: Sequence[str]
+) -> Taught | None:
+    """Return the teachers that were asked for, if the method learns from any.
+
+    Args:
+        asked: arguments of `lookalike.train`, by name.
+        method: the training scheme.
+        classes: that the labels of the source name.
+
+    Raises:
+        UsageError: there is none where one is needed, one where none is, or it tells other classes
+            apart than the labels.
+    """
+    given = asked["teacher"]
+    named = (given,) if isinstance(given, str | Path) else tuple(given)
+    if bool(named) != (method.needs_teacher is not None):
+        wanted = "needs a teacher" if not named else "learns from no teacher"
+        fix = "--teacher RUN" if not named else "leave out --teacher, or --method distillation"
+        raise UsageError(f"--method {asked['method']} {wanted}\n  fix: {fix}")
+    if not named:
+        return None
+    taught = load_teachers(named, method=method, download=asked["download"])
+    if taught.classes and classes and tuple(classes) != taught.classes:
+        raise UsageError(
+            f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
+            f"({', '.join(taught.classes[:5])}, ...), and {asked['source']} names {len(classes)} "
+            f"({', '.join(classes[:5])}, ...)\n  fix: a teacher that was trained on these classes"
+        )
+    return taught
 
 
 def load_teachers(named: Sequence[str | Path], *, method: type[Method], download: bool) -> Taught:
