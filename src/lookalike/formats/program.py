@@ -50,7 +50,8 @@ def centre_squares(images: Tensor, size: int) -> Tensor:
         size: side of a square in pixels.
 
     Returns:
-        (B, 3, size, size) float32, whole numbers in [0, 255]; one in a thousand is off by one.
+        (B, 3, size, size) float32, whole numbers in [0, 255]. Some are one off where an image is
+        tall: Pillow may then take the axes the other way round, and rounds in between.
     """
     height, width = images.shape[2:]
     side = torch.sym_min(height, width)
