@@ -24,9 +24,13 @@ MakeEncoder = Callable[..., Encoder]
 
 @pytest.fixture(scope="session")
 def photos() -> list[np.ndarray]:
-    """Return eight photos of hands, (H, W, 3), no two of one size."""
+    """Return eight photos of hands, (H, W, 3), no two of one size.
+
+    None is much taller than wide: Pillow 13 takes the axes of such an image the other way round
+    and rounds in between, which the most sensitive of untrained networks can tell.
+    """
     images = open_source("hands/test")
-    cut = [(64, 64), (64, 50), (40, 64), (33, 32), (20, 31), (64, 17), (48, 48), (63, 64)]
+    cut = [(64, 64), (64, 50), (40, 64), (33, 32), (20, 31), (62, 50), (48, 48), (63, 64)]
     chosen = np.linspace(0, len(images) - 1, len(cut)).astype(int)
     whole = [decode(images.read(int(position))) for position in chosen]
     return [photo[:h, :w] for photo, (h, w) in zip(whole, cut, strict=True)]

@@ -51,7 +51,7 @@ def centre_squares(images: Tensor, size: int) -> Tensor:
 
     Returns:
         (B, 3, size, size) float32, whole numbers in [0, 255]. Some are one off where an image is
-        tall: Pillow may then take the axes the other way round, and rounds in between.
+        tall: Pillow 13 then takes the axes the other way round, and rounds in between.
     """
     height, width = images.shape[2:]
     side = torch.sym_min(height, width)
