@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lookalike.data.sources import open_source as open_source
     from lookalike.embeddings import Embeddings as Embeddings
     from lookalike.errors import LookalikeError as LookalikeError
+    from lookalike.formats.export import export as export
     from lookalike.inference import Encoder as Encoder
     from lookalike.inference import load_encoder as load  # noqa: F401
     from lookalike.methods.base import Batch as Batch
@@ -36,6 +37,7 @@ _HOMES: Final = {
     "Step": "methods.base:Step",
     "View": "views.plans:View",
     "evaluate": "scorecard:score",
+    "export": "formats.export:export",
     "load": "inference:load_encoder",
     "open_source": "data.sources:open_source",
     "train": "training.job:train",

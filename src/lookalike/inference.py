@@ -198,7 +198,7 @@ class Encoder:
 
     def fingerprint(self) -> str:
         """Return the sha256, in hexadecimal, of the weights and the preparation."""
-        digest = hashlib.sha256(_json(self._preparation()))
+        digest = hashlib.sha256(_json(self.preparation()))
         for name, tensor in sorted(self.backbone.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
@@ -227,10 +227,11 @@ class Encoder:
             "fingerprint": self.fingerprint(),
         }
         write_atomically(folder / "model.safetensors", safetensors.torch.save(weights))
-        write_atomically(folder / "preprocessor.json", _json(self._preparation()))
+        write_atomically(folder / "preprocessor.json", _json(self.preparation()))
         write_atomically(folder / "config.json", _json(config))
 
-    def _preparation(self) -> dict[str, Any]:
+    def preparation(self) -> dict[str, Any]:
+        """Return how pictures are made of images, as `preprocessor.json` has it."""
         return {
             "size": self.size,
             "crop": "largest centred square",

@@ -120,7 +120,7 @@ class Patches(Backbone):
             patches = change(patches)
         side = self.patch // 2
         windows = patches.unfold(2, side, side // 2).unfold(3, side, side // 2)
-        windows = windows.permute(0, 2, 3, 1, 4, 5).reshape(len(patches), WINDOWS**2, -1)
+        windows = windows.permute(0, 2, 3, 1, 4, 5).reshape(patches.shape[0], WINDOWS**2, -1)
         vectors: Tensor = self.encoder(windows)  # (N, dim)
         return vectors.view(count, rows, columns, self.dim)
 

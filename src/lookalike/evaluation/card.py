@@ -125,7 +125,7 @@ class Scorecard:
         heads = [name.replace("_", " ") for name in columns]
         width = max(map(len, heads)) + 2
         lines = [" " * 24 + "".join(head.rjust(width) for head in heads)]
-        for name, (title, show) in _ROWS.items():
+        for name, (title, show) in ROWS.items():
             values = [getattr(measures, name) for measures in columns.values()]
             if any(value is not None for value in values):
                 cells = ["-" if value is None else show.format(value) for value in values]
@@ -157,7 +157,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-_ROWS = {
+ROWS = {
     "knn_top1": ("kNN top-1", "{:.1%}"),
     "linear_top1": ("linear probe top-1", "{:.1%}"),
     "recall_at_1": ("recall at 1", "{:.1%}"),
@@ -170,3 +170,4 @@ _ROWS = {
     "alignment": ("alignment, 0 to 4", "{:.2f}"),
     "spread": ("spread, 1 is healthy", "{:.2f}"),
 }
+"""Fields of `Measures` as a table calls them, and how it shows them."""

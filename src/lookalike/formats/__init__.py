@@ -1,0 +1,1 @@
+"""An encoder written for elsewhere, and checked against the original as it is written."""
