@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pytest
+import torch
+from PIL import Image
 
+from lookalike.backbones.build import build_backbone
+from lookalike.inference import Encoder
 from lookalike.neighbors.collection import Collection
 from lookalike.neighbors.writing import write_collection
 
@@ -42,3 +46,26 @@ def collection(tmp_path: Path) -> Collection:
         encoder="a" * 64,
         source="somewhere",
     )
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    """Return a small network, untrained."""
+    torch.manual_seed(0)
+    arguments = {"width": 4}
+    backbone = build_backbone("small_conv", **arguments)
+    return Encoder(backbone, size=16, name="small_conv", arguments=arguments)
+
+
+@pytest.fixture
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 11 pictures in two classes, and one file that is none."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number in range(11):
+        path = folder / "ab"[number % 2] / f"{number:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        coarse = random.integers(0, 256, (3, 4, 3)).astype(np.uint8)
+        Image.fromarray(coarse).resize((40, 30), Image.Resampling.BICUBIC).save(path)
+    (folder / "b/bad.jpg").write_bytes(b"\xff\xd8 this is no picture")
+    return folder
