@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from lookalike.neighbors.collection import (
     Record,
     Rows,
     Vectors,
+    damaged,
     open_collection,
     read_record,
     sha256,
@@ -171,6 +172,61 @@ def remove_rows(collection: Collection, rows: Rows) -> Collection:
         removed = tuple(sorted({*record.removed, *rows.tolist()}))
         write_atomically(collection.path / RECORD, replace(record, removed=removed).to_json())
     return open_collection(collection.path, verify=False)
+
+
+def write_engine(collection: Collection, content: bytes, known: Mapping[str, Any]) -> Collection:
+    """Put an approximate engine beside a collection's vectors, in place of another if there is one.
+
+    Args:
+        collection: that it searches.
+        content: of its file.
+        known: what else has to be kept of it, for JSON; `kind` names the file.
+
+    Raises:
+        LookalikeError: another process changes the collection, or no space is left.
+    """
+    digest = sha256(content)
+    name = f"{known['kind']}-{digest[:8]}.faiss"
+    with _locked(collection.path):
+        write_atomically(collection.path / name, content)
+        _set_engine(collection.path, {"file": name, "digest": digest, **known})
+    return open_collection(collection.path, verify=False)
+
+
+def remove_engine(collection: Collection) -> Collection:
+    """Take the approximate engine away; the collection is searched exactly then.
+
+    Raises:
+        LookalikeError: another process changes the collection.
+    """
+    with _locked(collection.path):
+        _set_engine(collection.path, None)
+    return open_collection(collection.path, verify=False)
+
+
+def read_engine(collection: Collection) -> tuple[bytes, dict[str, Any]]:
+    """Return the file of a collection's engine, which it must have, and what is kept of it.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    known = dict(collection.record.engine or {})
+    path = collection.path / Path(known.pop("file")).name
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise damaged(path, problem.strerror or str(problem)) from problem
+    if sha256(content) != known.pop("digest"):
+        raise damaged(path, "it does not match its digest")
+    return content, known
+
+
+def _set_engine(folder: Path, engine: Mapping[str, Any] | None) -> None:
+    record = read_record(folder)
+    write_atomically(folder / RECORD, replace(record, engine=engine).to_json())
+    old = (record.engine or {}).get("file")
+    if old and old != (engine or {}).get("file"):
+        (folder / Path(old).name).unlink(missing_ok=True)
 
 
 @contextmanager
