@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lookalike.methods.base import Batch as Batch
     from lookalike.methods.base import Method as Method
     from lookalike.methods.base import Step as Step
+    from lookalike.neighbors.index import Index as Index
     from lookalike.scorecard import score as evaluate  # noqa: F401
     from lookalike.training.job import train as train
     from lookalike.views.plans import Plan as Plan
@@ -31,6 +32,7 @@ _HOMES: Final = {
     "Batch": "methods.base:Batch",
     "Embeddings": "embeddings:Embeddings",
     "Encoder": "inference:Encoder",
+    "Index": "neighbors.index:Index",
     "LookalikeError": "errors:LookalikeError",
     "Method": "methods.base:Method",
     "Plan": "views.plans:Plan",

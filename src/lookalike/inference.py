@@ -294,6 +294,15 @@ def load_encoder(
     return encoder
 
 
+def fast_precision(device: torch.device) -> tuple[Literal["float32", "bfloat16"], str]:
+    """Return the precision of matrix products that a device is fast at, and why, in a few words."""
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("bfloat16", "this GPU has it") if able else ("float32", "this GPU lacks bfloat16")
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return ("bfloat16", "this CPU has AMX") if amx else ("float32", "this CPU lacks AMX")
+
+
 def squares_in_parts(
     images: ImageSet,
     size: int,

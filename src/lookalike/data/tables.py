@@ -42,6 +42,38 @@ def read_table(path: Path, split: str) -> Part:
     return Part(ids, classes, FileReader(path.absolute().parent, paths))
 
 
+def read_columns(path: Path) -> Columns:
+    """Return what a table tells of its images besides path and label: a value a row, by column.
+
+    Of a Parquet table these are numbers, truths, dates and text. A path to no table has none.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    kind = path.suffix.lower()
+    if kind not in {".csv", ".parquet"} or not path.is_file():
+        return {}
+    try:
+        columns = _read_scalars(path) if kind == ".parquet" else _read_csv(path)
+    except (OSError, ValueError, csv.Error) as problem:
+        raise DataError(f"{path} cannot be read as a table: {problem}") from problem
+    return {name: values for name, values in columns.items() if name not in {"path", "label", ""}}
+
+
+def _read_scalars(path: Path) -> Columns:
+    import pyarrow.parquet  # noqa: PLC0415
+
+    types = pyarrow.types
+    with pyarrow.parquet.ParquetFile(path) as file:
+        plain = [
+            field.name
+            for field in file.schema_arrow
+            if types.is_primitive(field.type) or types.is_string(field.type)
+        ]
+        columns: Columns = file.read(columns=plain).to_pydict()
+    return columns
+
+
 def _read_csv(path: Path) -> Columns:
     # Bytes that are no UTF-8 are kept as Python keeps them in file names, so such files are found.
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:

@@ -12,7 +12,7 @@ import torch
 
 from lookalike import registry
 from lookalike.errors import DataError, UsageError
-from lookalike.inference import Encoder
+from lookalike.inference import Encoder, fast_precision
 from lookalike.methods.base import Method, Recipe
 from lookalike.training.run_folder import Choice
 from lookalike.training.sampling import Sampling, choose_sampling
@@ -229,7 +229,7 @@ def resolve(
         images_per_class=sampling.images_per_class,
         seed=asked["seed"],
         accumulate=asked["accumulate"],
-        precision=fill.fill("precision", precision, _precision(device)),
+        precision=fill.fill("precision", precision, fast_precision(device)),
         compile=asked["compile"],
         workers=fill.fill("workers", asked["workers"], _workers(facts)),
         save_every=asked["save_every"],
@@ -385,14 +385,6 @@ def _cpu_backbone(method: type[Method], size: int) -> tuple[str, dict[str, Any],
         return "small_conv", {}, "no GPU: with labels, four convolutions learn most in minutes"
     reason = "no GPU: narrow, halves at once, starts with all blocks at work: learns in minutes"
     return "resnet18", {"width": 16, "stem": "strided", "zero_init_residual": False}, reason
-
-
-def _precision(device: torch.device) -> tuple[str, str]:
-    if device.type == "cuda":
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-        return ("bfloat16", "this GPU has it") if able else ("float32", "this GPU lacks bfloat16")
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return ("bfloat16", "this CPU has AMX") if amx else ("float32", "this CPU lacks AMX")
 
 
 def _workers(facts: Facts) -> tuple[int, str]:

@@ -1,0 +1,1 @@
+"""Embeddings to neighbours: collections on disk, and exact and approximate search in them."""
