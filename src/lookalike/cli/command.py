@@ -87,17 +87,19 @@ class Command:
 
 def title(name: str) -> str:
     """Return what a command does, on one line, without importing it."""
-    return registry.title(Location(_HERE / f"{name}.py", None, ""))
+    return registry.title(Location(_HERE / f"{_stem(name)}.py", None, ""))
 
 
 def read_command(name: str, words: Sequence[str]) -> Command:
     """Return a command with the options that it has once these words have made their choices.
 
-    A command file defines a function of its own name. Its `LIBRARY` may name a library function
-    whose keyword arguments are options as well, and its `GROUPS` what comes with a dot.
+    A command file defines a function of its own name, the command's with underscores. Its `LIBRARY`
+    may name a library function whose keyword arguments are options as well, and its `GROUPS` what
+    comes with a dot.
     """
-    module = importlib.import_module(f"{_PACKAGE}.{name}")
-    location = Location(_HERE / f"{name}.py", module.__name__, name)
+    stem = _stem(name)
+    module = importlib.import_module(f"{_PACKAGE}.{stem}")
+    location = Location(_HERE / f"{stem}.py", module.__name__, stem)
     plain = {}
     if library := getattr(module, "LIBRARY", ""):
         room, _, attribute = library.partition(":")
@@ -107,8 +109,13 @@ def read_command(name: str, words: Sequence[str]) -> Command:
     for group in getattr(module, "GROUPS", ()):
         sections.append(_section(group, _chosen(plain[group.name], words)))
     return Command(
-        name, title(name), module.__dict__[name], registry.operands(location), tuple(sections)
+        name, title(name), module.__dict__[stem], registry.operands(location), tuple(sections)
     )
+
+
+def _stem(name: str) -> str:
+    """Return the name of a command's file and function: few_labels of few-labels."""
+    return name.replace("-", "_")
 
 
 def _chosen(option: Option, words: Sequence[str]) -> str | None:

@@ -187,7 +187,8 @@ def _turned(features: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
     if len(features) < features.shape[1]:
         span = torch.linalg.qr(features.T)[0]  # (D, N)
         features, asked = features @ span, asked @ span
-    axes = torch.linalg.eigh(features.T @ features)[1]
+    products = features.double().T @ features.double()  # in float32 eigh gives up on some features
+    axes = torch.linalg.eigh(products)[1].to(features.dtype)
     return features @ axes, asked @ axes
 
 

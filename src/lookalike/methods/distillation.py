@@ -30,8 +30,8 @@ class Distillation(Method):
         teachers: each (B, 3, H, W) -> (B, C) logits of the same classes; the command line names
             them with --teacher.
         class_count: C, that the labels count to; none: the teachers'. Training fills it in.
-        response: how answers are compared: kd, logit_mse, dkd, dist or none; where dkd knows no
-            label, it takes the teacher's word.
+        response: how answers are compared: kd, logit_mse, dkd, dist, pseudo_label or none; where
+            dkd knows no label, it takes the teacher's word.
         response_weight: of that loss (RepDistiller: 0.9 of KD).
         label_weight: of the cross entropy with labels (RepDistiller: 0.1).
         temperature: > 0, that softens both answers (paper: up to 20; RepDistiller: 4).
@@ -58,7 +58,7 @@ class Distillation(Method):
         teachers: Sequence[Teacher] = (),
         *,
         class_count: int | None = None,
-        response: Literal["kd", "logit_mse", "dkd", "dist", "none"] = "kd",
+        response: Literal["kd", "logit_mse", "dkd", "dist", "pseudo_label", "none"] = "kd",
         response_weight: float = 0.9,
         label_weight: float = 0.1,
         temperature: float = 4.0,
