@@ -114,6 +114,8 @@ def learn_from_few(
         UsageError: an argument cannot be, or the source has no test split.
     """
     out, say = Path(out), say or (lambda line: None)
+    if not 0 < labels <= 1:
+        raise UsageError(f"--labels must lie in (0, 1], got {labels:g}")
     asked = _asked(source)
     shared: dict[str, Any] = {"seed": seed, "limit": limit, "quiet": quiet, "evaluate": False}
     network = {"backbone": backbone, "backbone_arguments": backbone_arguments, "size": size}
