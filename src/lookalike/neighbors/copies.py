@@ -64,7 +64,7 @@ def altered_copies(
 
     Args:
         images: the set.
-        positions: (n,) which of them.
+        positions: (n,) which of them; one may come several times.
         seed: of every strength.
         max_pixels: larger images count as unreadable.
     """
@@ -74,6 +74,6 @@ def altered_copies(
             image = decode(images.read(position), max_pixels=max_pixels)
         except UnreadableImage:
             continue
-        random = np.random.default_rng((seed, position))
+        random = np.random.default_rng((seed, place, position))
         copies.append(alter(image, KINDS[place % len(KINDS)], random))
     return copies

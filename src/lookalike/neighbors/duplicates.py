@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lookalike import _check
@@ -30,7 +31,10 @@ from lookalike.neighbors.matches import (
 
 LISTED = 10  # groups in the table for people; all are in the file
 BORDERLINE = 40  # pairs to look at
+SHARP = 0.7  # of the sharpest: no less, and an image counts as sharp as that one
 SAME_FILE = "same file"
+
+Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,16 +210,21 @@ def _members(
     score: Any,
     places: Sequence[int],
 ) -> tuple[Member, ...]:
-    """Return a group's images: the largest first, of one size the sharpest, then the first name."""
+    """Return a group's images, the best first, then from the most to the least alike to it.
+
+    The best is the largest; of the largest, one that is about as sharp as the sharpest of them; of
+    these, the largest file, since strong compression draws sharp edges of its own; then the first
+    by name.
+    """
     shown = [positions[0] for positions in files]  # exact copies have their names in order
     pixels = looks.sizes[shown].prod(axis=1)
     sharp = sharpness(album.images, shown, max_pixels=album.max_pixels)
-    best = int(np.lexsort((np.arange(len(shown)), -np.array(sharp), -pixels))[0])
+    best, why = _best(pixels, np.array(sharp), looks.bytes[shown])
     others = [place for place in range(len(shown)) if place != best]
     pairs = [sorted((places[best], places[other])) for other in others]
     scores = score(np.array(pairs, dtype=np.int64)) if pairs else []
     agreed = dict(zip(others, map(float, scores), strict=True))
-    kept = Member(position=shown[best], keep=True, score=1.0, reason=_why(best, pixels, sharp))
+    kept = Member(position=shown[best], keep=True, score=1.0, reason=why)
     exact = [
         Member(position=position, keep=False, score=1.0, reason=SAME_FILE)
         for position in files[best][1:]
@@ -233,13 +242,20 @@ def _members(
     return (kept, *exact, *near)
 
 
-def _why(best: int, pixels: Any, sharp: Sequence[float]) -> str:
-    if (pixels < pixels[best]).sum() == len(pixels) - 1 > 0:
-        return "the largest"
-    level = [value for place, value in enumerate(sharp) if pixels[place] == pixels[best]]
-    if len(level) > 1 and level.count(max(level)) == 1:
-        return "the sharpest of the largest" if len(level) < len(pixels) else "the sharpest"
-    return "the first by name"
+def _best(pixels: Numbers, sharp: Numbers, size: Numbers) -> tuple[int, str]:
+    """Return the place of the image to keep, and why that one."""
+    left = np.arange(len(pixels))
+    steps = (
+        (pixels, 1.0, "the largest"),
+        (sharp, SHARP, "the sharpest of the largest"),
+        (size, 1.0, "the least compressed of the largest"),
+    )
+    for values, share, why in steps:
+        better = left[values[left] >= share * values[left].max()]
+        if len(better) == 1 < len(left):
+            return int(better[0]), why
+        left = better
+    return int(left[0]), "the first by name"
 
 
 def write_csv(found: Duplicates, path: Path) -> None:

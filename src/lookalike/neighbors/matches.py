@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +17,7 @@ from lookalike.data.order import epoch_order
 from lookalike.data.quarantine import Progress, Quarantine
 from lookalike.neighbors.agreement import agreement
 from lookalike.neighbors.album import Album
-from lookalike.neighbors.copies import altered_copies
+from lookalike.neighbors.copies import KINDS, altered_copies
 from lookalike.neighbors.looks import SIDE, Looks, grey_picture, look_at
 from lookalike.neighbors.threshold import Threshold, choose_threshold
 from lookalike.similarity import top_k, unit_rows
@@ -25,8 +26,10 @@ Pairs = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 
 COPIES = 400  # altered copies that tell what duplicates score
+FEW = 40  # at least
 MIRRORED = 5000  # mirrored pictures, at most, that tell what chance scores
 TINY = 8  # pixels a side of the pictures whose neighbours are candidates
+ECHO = 0.05  # a mirrored picture's pair that agrees no better than this beyond the image's own
 BORDER = 3  # pixels of 64 that are taken off for a second try: a crop moves everything
 
 
@@ -115,6 +118,8 @@ def find_matches(
     scores = score_pairs(grey, keys, pairs)
 
     copied = epoch_order(len(album), seed=seed, epoch=1)[:COPIES]
+    if len(copied) < FEW:  # of few images, several copies each, as many of every kind
+        copied = np.repeat(copied, len(KINDS) * math.ceil(FEW / len(KINDS) / len(copied)))
     copies = _score_copies(album, grey, copied, seed)
     searched = np.sort(epoch_order(len(album), seed=seed, epoch=2)[:MIRRORED])
     mirrored = grey[searched].flip(-1)
@@ -164,7 +169,7 @@ def _without_echoes(
     best: dict[tuple[int, int], float] = {}
     for (i, j), score in zip(pairs.tolist(), scores.tolist(), strict=True):
         pair = (min(i, j), max(i, j)) if alone else (i, j)
-        if not (alone and i == j) and own.get(pair, -1.0) < score:
+        if not (alone and i == j) and own.get(pair, -1.0) < score - ECHO:
             best[pair] = max(score, best.get(pair, -1.0))
     return np.array(list(best.values()), dtype=np.float32)
 

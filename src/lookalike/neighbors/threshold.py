@@ -17,8 +17,8 @@ from lookalike import _check
 
 Scores = npt.NDArray[np.float32]
 
-LOST = 0.01  # share of the altered copies that it does not go by
-LEAST = 0.5  # correlation below which nothing is a duplicate, whatever the copies score
+LOST = 0.05  # share of the altered copies that it does not go by: the most altered
+LEAST = 0.8  # never below: photos of one scene, taken moments apart, agree better than by chance
 SLACK = 2.0  # two copies of one image differ by what was done to either
 
 
@@ -76,9 +76,9 @@ def choose_threshold(
     """Return the threshold for a precision.
 
     It starts where two altered copies of one image may be: at twice the disagreement that all but
-    1 % of the altered copies keep to. Where mirrored pictures make pairs even there, it rises until
-    the pairs from it on are estimated to be as often right as asked for. It may lose true
-    duplicates then, and `kept` says how many.
+    5 % of the altered copies keep to, though not below 0.8. Where mirrored pictures make pairs even
+    there, it rises until the pairs from it on are estimated to be as often right as asked for. It
+    may lose true duplicates then, and `kept` says how many.
 
     Args:
         pairs: (P,) scores of the images' own pairs.
