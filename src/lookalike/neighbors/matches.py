@@ -118,7 +118,7 @@ def find_matches(
     scores = score_pairs(grey, keys, pairs)
 
     copied = epoch_order(len(album), seed=seed, epoch=1)[:COPIES]
-    if len(copied) < FEW:  # of few images, several copies each, as many of every kind
+    if 0 < len(copied) < FEW:  # of few images, several copies each, as many of every kind
         copied = np.repeat(copied, len(KINDS) * math.ceil(FEW / len(KINDS) / len(copied)))
     copies = _score_copies(album, grey, copied, seed)
     searched = np.sort(epoch_order(len(album), seed=seed, epoch=2)[:MIRRORED])

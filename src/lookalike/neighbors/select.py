@@ -122,7 +122,7 @@ def typical_first(
         typical[inside] = typicalities(vectors[inside])
         new = inside[~np.isin(inside, list(covered))]
         taken[number] = len(inside) - len(new)
-        waiting[number] = new[np.argsort(typical[new], kind="stable")[::-1]].tolist()
+        waiting[number] = new[np.argsort(-typical[new], kind="stable")].tolist()
     chosen = []
     for _ in range(count):
         left = [number for number, images in waiting.items() if images]
