@@ -63,7 +63,9 @@ def test_the_table_and_the_object_tell_the_same(sides, tmp_path):
 
 def test_sets_that_share_nothing_have_no_leaks(sides):
     train, test = sides
-    apart = [place for place, name in enumerate(test.images.ids) if "/1" in name and "-" not in name]
+    apart = [
+        place for place, name in enumerate(test.images.ids) if "/1" in name and "-" not in name
+    ]
     assert len(apart) == 20
     found = find_leaks(train, test.select(apart))
     assert found.leaks == ()

@@ -166,6 +166,14 @@ def test_images_like_those_labelled_elsewhere_come_last():
     assert "from all chosen before" in found.picks[0].reason
 
 
+def test_copies_share_a_cluster():
+    vectors = np.repeat(unit(5), 4, axis=0)
+    found = select_images(album_of(vectors), count=12)
+    places = [pick.position // 4 for pick in found.picks]
+    assert sorted(places[:5]) == list(range(5))
+    assert sorted(places[5:10]) == list(range(5))
+
+
 def test_nothing_is_left_to_choose():
     album = album_of(unit(4))
     found = select_images(album, labelled=album)

@@ -43,16 +43,16 @@ def duplicates(
     from lookalike.report.duplicates import write_review
 
     require_none_begun(out)
-    seed = settings.get("seed", 0)
+    common = {name: settings[name] for name in ("seed", "max_unreadable") if name in settings}
     with Counter("images embedded") as count:
         album = open_album(
             run,
             source,
             split=split,
             limit=limit,
-            seed=seed,
             trust_code=trust_code,
             progress=count,
+            **common,
         )
     with Counter("images looked at") as count:
         found = find_duplicates(album, progress=count, **settings)

@@ -38,15 +38,14 @@ def leaks(
     from lookalike.neighbors.leaks import find_leaks, write_csv
     from lookalike.report.duplicates import write_leaks
 
-    seed = settings.get("seed", 0)
+    common = {name: settings[name] for name in ("seed", "max_unreadable") if name in settings}
     albums = []
     for source in (train, test):
         with Counter("images embedded") as count:
-            albums.append(
-                open_album(
-                    run, source, limit=limit, seed=seed, trust_code=trust_code, progress=count
-                )
+            album = open_album(
+                run, source, limit=limit, trust_code=trust_code, progress=count, **common
             )
+        albums.append(album)
     with Counter("images looked at") as count:
         found = find_leaks(*albums, progress=count, **settings)
     out.mkdir(parents=True, exist_ok=True)

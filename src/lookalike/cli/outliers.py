@@ -18,6 +18,7 @@ def outliers(
     split: str | None = None,
     limit: int | None = None,
     seed: int = 0,
+    max_unreadable: float = 0.01,
     json: bool = False,
     trust_code: bool = False,
     **settings: Any,
@@ -31,6 +32,7 @@ def outliers(
         split: part of the source to take.
         limit: images at most, drawn at random.
         seed: of that draw.
+        max_unreadable: share of images that may be unreadable; they are left out and counted.
         json: print one JSON object in place of the tables.
         trust_code: let code come from the file or package that the model or run names.
         settings: how to find them, as `neighbors.outliers.find_outliers` takes it.
@@ -47,6 +49,7 @@ def outliers(
             split=split,
             limit=limit,
             seed=seed,
+            max_unreadable=max_unreadable,
             trust_code=trust_code,
             progress=count,
         )

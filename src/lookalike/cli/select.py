@@ -18,6 +18,7 @@ def select(
     out: Path = Path("selection"),
     split: str | None = None,
     limit: int | None = None,
+    max_unreadable: float = 0.01,
     json: bool = False,
     trust_code: bool = False,
     **settings: Any,
@@ -31,6 +32,7 @@ def select(
         out: folder to write to.
         split: part of the source to take.
         limit: images at most, drawn at random.
+        max_unreadable: share of images that may be unreadable; they are left out and counted.
         json: print one JSON object in place of the table.
         trust_code: let code come from the file or package that the model or run names.
         settings: how to choose, as `neighbors.select.select_images` takes it.
@@ -48,12 +50,19 @@ def select(
             split=split,
             limit=limit,
             seed=seed,
+            max_unreadable=max_unreadable,
             trust_code=trust_code,
             progress=count,
         )
         known = None
         if labelled is not None:
-            known = open_album(run, labelled, trust_code=trust_code, progress=count)
+            known = open_album(
+                run,
+                labelled,
+                max_unreadable=max_unreadable,
+                trust_code=trust_code,
+                progress=count,
+            )
     found = select_images(album, labelled=known, **settings)
     out.mkdir(parents=True, exist_ok=True)
     write_csv(found, out / "selection.csv")

@@ -65,6 +65,7 @@ def open_album(
     split: str | None = None,
     limit: int | None = None,
     seed: int = 0,
+    max_unreadable: float = 0.01,
     trust_code: bool = False,
     progress: Progress | None = None,
 ) -> Album:
@@ -76,6 +77,7 @@ def open_album(
         split: part of the source to take.
         limit: images at most, drawn at random.
         seed: of the draw.
+        max_unreadable: share of a source's images that may be unreadable; they are left out.
         trust_code: whether a run's backbone may come from a file or package that it names.
         progress: told after each image that is embedded.
 
@@ -94,7 +96,12 @@ def open_album(
         return _thin(album_of(open_collection(place)), limit, seed)
     encoder = load_encoder(place, trust_code=trust_code)
     return embed_album(
-        encoder, open_source(source, split=split), limit=limit, seed=seed, progress=progress
+        encoder,
+        open_source(source, split=split),
+        limit=limit,
+        seed=seed,
+        max_unreadable=max_unreadable,
+        progress=progress,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,18 +253,24 @@ def _known(album: Album, labelled: Album | None) -> tuple[Floats, Positions]:
     if labelled is None:
         return album.embeddings.vectors, np.flatnonzero(known)
     _check.same_width(images=album.embeddings.vectors, labelled=labelled.embeddings.vectors)
-    names = set(labelled.images.ids)
-    known = known | np.array([name in names for name in album.images.ids], dtype=bool)
-    mine = set(album.images.ids)
-    besides = [place for place, name in enumerate(labelled.images.ids) if name not in mine]
+    mine, theirs = _places(album), _places(labelled)
+    known = known | np.isin(mine, theirs)
+    besides = np.flatnonzero(~np.isin(theirs, mine))
     vectors = np.concatenate([album.embeddings.vectors, labelled.embeddings.vectors[besides]])
     added = np.arange(len(album), len(vectors))
     return vectors, np.concatenate([np.flatnonzero(known), added])
 
 
+def _places(album: Album) -> list[str]:
+    """Return where each image is: its path, or its name where it is no file of one folder."""
+    root = "" if album.folder is None else str(album.folder)
+    return [os.path.normpath(os.path.join(root, name)) for name in album.images.ids]
+
+
 def _typical(vectors: Floats, known: Positions, count: int, seed: int) -> list[Pick]:
     scikit_learn()
-    clusters = min(count + len(known), MOST_CLUSTERS, len(vectors))
+    different = len(np.unique(vectors.round(4), axis=0))  # copies fill no cluster of their own
+    clusters = min(count + len(known), MOST_CLUSTERS, different)
     ids, labels = ("",) * len(vectors), np.full(len(vectors), -1)
     members = cluster(
         Embeddings(vectors, ids, labels), method="kmeans", clusters=clusters, seed=seed
