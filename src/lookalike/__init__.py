@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lookalike.methods.base import Batch as Batch
     from lookalike.methods.base import Method as Method
     from lookalike.methods.base import Step as Step
+    from lookalike.neighbors.duplicates import find_duplicates as find_duplicates
     from lookalike.neighbors.index import Index as Index
     from lookalike.scorecard import score as evaluate  # noqa: F401
     from lookalike.training.job import train as train
@@ -40,6 +41,7 @@ _HOMES: Final = {
     "View": "views.plans:View",
     "evaluate": "scorecard:score",
     "export": "formats.export:export",
+    "find_duplicates": "neighbors.duplicates:find_duplicates",
     "load": "inference:load_encoder",
     "open_source": "data.sources:open_source",
     "train": "training.job:train",

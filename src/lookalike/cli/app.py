@@ -23,7 +23,15 @@ COMMANDS: Final = {
     "Look at images": ("check", "views", "align"),
     "Learn from them": ("train", "distill", "few-labels"),
     "Judge what was learnt": ("evaluate", "verify", "report"),
-    "Put it to use": ("cluster", "export"),
+    "Put it to use": (
+        "cluster",
+        "duplicates",
+        "apply",
+        "leaks",
+        "outliers",
+        "select",
+        "export",
+    ),
     "Read the papers": ("papers", "reproduce"),
 }
 """Every command, under the heading that help shows it with."""

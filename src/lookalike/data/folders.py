@@ -46,6 +46,11 @@ class FileReader:
         self._root = str(root)
         self._paths = paths
 
+    @property
+    def root(self) -> str:
+        """The folder that relative paths begin in."""
+        return self._root
+
     def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file."""
         return read_file(os.path.join(self._root, self._paths[key]), limit)

@@ -181,7 +181,7 @@ def histogram_chart(
     y_scale = Scale(0, 1.06 * highest, BOTTOM, TOP)
     px = _tenths(x_scale(edges))
     lines = tuple(
-        Line(kind, _stairs(px, _tenths(y_scale(values))), area=True)
+        Line(kind, stairs(px, _tenths(y_scale(values))), area=True)
         for kind, values in reversed(heights.items())
     )
     accepted = {kind: np.append(values[::-1].cumsum()[::-1], 0) for kind, values in heights.items()}
@@ -235,7 +235,7 @@ def _steps(x: Sequence[float], y: Sequence[float]) -> str:
     return "".join(parts)
 
 
-def _stairs(edges: Sequence[float], tops: Sequence[float]) -> str:
+def stairs(edges: Sequence[float], tops: Sequence[float]) -> str:
     """Return the SVG path of a histogram's outline, from floor to floor."""
     stairs = "".join(f"V{top:g}H{end:g}" for top, end in zip(tops, edges[1:], strict=True))
     return f"M{edges[0]:g} {BOTTOM}{stairs}V{BOTTOM}"

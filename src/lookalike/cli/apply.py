@@ -1,0 +1,46 @@
+"""Move the images that duplicates found to be spare; or move them all back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lookalike.cli.terminal import finish, print_json, say
+from lookalike.errors import UsageError
+
+
+def apply(
+    folder: Path,
+    *,
+    move_to: Path | None = None,
+    undo: bool = False,
+    json: bool = False,
+) -> None:
+    """Apply.
+
+    Args:
+        folder: what lookalike duplicates wrote; what its duplicates.csv says to keep stays.
+        move_to: folder to move the others to, outside of the images' own.
+        undo: move everything back that was moved from this folder's list.
+        json: print one JSON object in place of a sentence.
+    """
+    from lookalike.neighbors.moves import UNDO, apply_moves, plan_moves, read_folder, undo_moves
+
+    journal = folder / UNDO
+    if undo == (move_to is not None):
+        raise UsageError(
+            f"say what to do with the images of {folder}\n"
+            "  fix: --move-to FOLDER, or --undo to move them back"
+        )
+    if move_to is None:
+        back = undo_moves(journal)
+        print_json({"moved_back": back}) if json else print(f"{back:,} images are back")
+        finish(following=f"lookalike apply {folder} --move-to FOLDER")
+        return
+    images = read_folder(folder)
+    say(f"moving spare images of {images} to {move_to}")
+    moved = apply_moves(plan_moves(folder / "duplicates.csv", images, move_to, journal), journal)
+    print_json({"moved": moved, "to": str(move_to)}) if json else print(
+        f"{moved:,} images moved to {move_to}; nothing is deleted"
+    )
+    written = [journal] if journal.exists() else []
+    finish(*written, following=f"lookalike apply {folder} --undo   takes it back")
