@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "Look at images": ("check", "views", "align"),
     "Learn from them": ("train",),
     "Judge what was learnt": ("evaluate", "verify", "report"),
-    "Put it to use": ("cluster",),
+    "Put it to use": ("embed", "search", "index", "cluster"),
     "Read the papers": ("papers", "reproduce"),
 }
 """Every command, under the heading that help shows it with."""
