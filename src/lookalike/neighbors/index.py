@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from lookalike.neighbors.collection import (
     Collection,
     Precision,
     Rows,
+    Vectors,
     Where,
     open_collection,
 )
@@ -283,8 +284,7 @@ class Index:
         parts = []
         for part in found.record.parts:
             rows = found.present[(found.present >= start) & (found.present < start + part.rows)]
-            blocks = (found.vectors[rows[at : at + _BLOCK]] for at in range(0, len(rows), _BLOCK))
-            parts.append((part, blocks, found.table.take(rows)))
+            parts.append((part, _blocks(found.vectors, rows), found.table.take(rows)))
             start += part.rows
         (first, blocks, table), *later = parts
         model = found.path / MODEL
@@ -383,6 +383,10 @@ class Index:
             whole = nearest(queries[short], vectors, k, rows=self.collection.present)
             values[short], rows[short] = whole
         return values, rows
+
+
+def _blocks(vectors: Vectors, rows: Rows) -> Iterator[Vectors]:
+    return (vectors[rows[at : at + _BLOCK]] for at in range(0, len(rows), _BLOCK))
 
 
 def _in_words(where: Where) -> str:
