@@ -37,3 +37,12 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = "--backbone small_conv --backbone.width 4 --batch-size 16 --epochs 2 --device cpu"
     assert main(["train", str(photos), "--out", str(folder), *words.split()]) == 0
     return folder
+
+
+@pytest.fixture
+def vectors(run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Return the folder of these photos' vectors."""
+    out = tmp_path / "photos.vec"
+    assert main(["embed", str(run), str(photos), "--out", str(out)]) == 0
+    capsys.readouterr()
+    return out

@@ -14,6 +14,7 @@ PLAIN = {
     "method": Option("method", str, "simclr"),
     "download": Option("download", bool, False),
     "evaluate": Option("evaluate", bool, True),
+    "k": Option("k", int, 10),
 }
 METHOD = {
     "method.hidden_dim": Option("hidden_dim", int, 8),
@@ -38,6 +39,8 @@ COMMAND = Command(
     [
         ("photos", {}),
         ("photos --batch-size 8", {"batch_size": 8}),
+        ("photos -k 8", {"k": 8}),
+        ("photos --k 8", {"k": 8}),
         ("--batch_size=8 photos", {"batch_size": 8}),
         ("photos batch_size=8", {"batch_size": 8}),
         ("photos --batch-size 8 --batch-size 4", {"batch_size": 4}),

@@ -54,10 +54,26 @@ def test_entries_stand_in_two_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_count_is_kept_up_to_date_and_then_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen, clock = Screen(), iter((0.0, 0.05, 0.2, 0.2))
+    screen, clock = Screen(), iter((0.0, 0.05, 0.2))
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     with terminal.Counter("images") as count:
         count(1, 2000)  # too soon after the start
         count(1000, 2000)
     assert screen.getvalue() == "\r1,000 of 2,000 images\x1b[K\r\x1b[K"
+
+
+@pytest.mark.parametrize(
+    ("done", "told"),
+    [(8000, "2,000/s  1 s to go"), (400, "100/s  24 s to go"), (10, "2.5/s  1 h 6 min to go")],
+)
+def test_after_a_while_a_count_tells_its_speed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], done: int, told: str
+) -> None:
+    clock = iter((0.0, 4.0))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(terminal, "_SURE", 3.0)
+    counter = terminal.Counter("images")
+    monkeypatch.setattr(counter, "_pause", 0.0)
+    counter(done, {8000: 10_000, 400: 2800, 10: 10_000}[done])
+    assert capsys.readouterr().err.endswith(f" images  {told}\n")

@@ -24,6 +24,9 @@ COMMANDS: Final = {
     "Learn from them": ("train", "distill", "few-labels"),
     "Judge what was learnt": ("evaluate", "verify", "report"),
     "Put it to use": (
+        "embed",
+        "search",
+        "index",
         "cluster",
         "duplicates",
         "apply",

@@ -22,9 +22,10 @@ def flag(name: str) -> str:
 def parse(command: Command, words: Iterable[str]) -> tuple[list[Any], dict[str, Any]]:
     """Return the positional and the keyword arguments for a command's function.
 
-    `--batch-size 8`, `--batch_size=8` and `batch_size=8` are the same; `--no-download` takes back
-    what `--download` says. Options of a group come together: `--method.temperature 0.2` is
-    `method_arguments={"temperature": 0.2}`. What was not given is left out.
+    `--batch-size 8`, `--batch_size=8` and `batch_size=8` are the same, and `-k 5` is `--k 5`;
+    `--no-download` takes back what `--download` says. Options of a group come together:
+    `--method.temperature 0.2` is `method_arguments={"temperature": 0.2}`. What was not given is
+    left out.
 
     Raises:
         UsageError: an option or operand is unknown, missing, without a value or of a wrong one.
@@ -37,6 +38,8 @@ def parse(command: Command, words: Iterable[str]) -> tuple[list[Any], dict[str, 
         if word == "--":  # all that follows is operands
             texts += rest
             break
+        if len(word) == 2 and word[0] == "-" and word[1] in command.options:
+            word = f"-{word}"  # -k is --k
         name, joined, text = word.removeprefix("--").partition("=")
         name = name.replace("-", "_") + "_" * keyword.iskeyword(name)
         if word.startswith("--") or (joined and _is_option(command, name)):

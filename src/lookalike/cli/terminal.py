@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+_SURE = 3.0  # seconds after which a speed is told
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -60,6 +61,8 @@ def print_json(value: Any) -> None:
 class Counter:
     """A line that counts what is done: kept up to date on a terminal, now and then elsewhere.
 
+    After a few seconds it tells how fast it goes, and how long it will take.
+
     Args:
         what: is counted.
     """
@@ -68,7 +71,7 @@ class Counter:
         self._what = what
         self._live = sys.stderr.isatty()
         self._pause = 0.1 if self._live else 10.0
-        self._shown = time.monotonic()
+        self._began = self._shown = time.monotonic()
         self._open = False
 
     def __enter__(self) -> Counter:
@@ -77,10 +80,14 @@ class Counter:
 
     def __call__(self, done: int, total: int) -> None:
         """Show that so many are done, unless the last time was a moment ago."""
-        if time.monotonic() - self._shown < self._pause:
+        now = time.monotonic()
+        if now - self._shown < self._pause:
             return
-        self._shown = time.monotonic()
+        self._shown = now
         line = f"{done:,} of {total:,} {self._what}"
+        if now - self._began > _SURE and done:
+            spent = now - self._began
+            line += f"  {speed(done, spent)}  {_length((total - done) * spent / done)} to go"
         if self._live:
             print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
             self._open = True
@@ -91,6 +98,21 @@ class Counter:
         """Clear the line."""
         if self._open:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def speed(count: int, seconds: float) -> str:
+    """Return how many a second."""
+    each = count / max(seconds, 1e-9)
+    return f"{each:,.0f}/s" if each >= 10 else f"{each:.1f}/s"
+
+
+def _length(seconds: float) -> str:
+    """Return a length of time in its largest unit or two."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def finish(*written: Path | str, following: str) -> None:

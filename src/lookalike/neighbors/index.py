@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from lookalike.neighbors.collection import (
     Collection,
     Precision,
     Rows,
+    Vectors,
     Where,
     open_collection,
 )
@@ -279,22 +280,28 @@ class Index:
             UsageError: there is one already.
             LookalikeError: no space is left.
         """
-        found = self.collection
-        rows = found.present
+        found, start = self.collection, 0
+        parts = []
+        for part in found.record.parts:
+            rows = found.present[(found.present >= start) & (found.present < start + part.rows)]
+            parts.append((part, _blocks(found.vectors, rows), found.table.take(rows)))
+            start += part.rows
+        (first, blocks, table), *later = parts
         model = found.path / MODEL
-        first = found.record.parts[0] if len(found.record.parts) == 1 else None
         written = write_collection(
             path,
-            (found.vectors[rows[start : start + _BLOCK]] for start in range(0, len(rows), _BLOCK)),
-            found.table.take(rows),
+            blocks,
+            table,
             dim=found.record.dim,
             dtype=dtype or found.record.dtype,
             encoder=found.record.encoder,
             precision=found.record.precision,
             model=model if model.is_dir() else None,
-            source=first.source if first else None,
-            split=first.split if first else None,
+            source=first.source,
+            split=first.split,
         )
+        for part, blocks, table in later:
+            written = append_rows(written, blocks, table, source=part.source, split=part.split)
         return Index(written)
 
     def _encode(
@@ -335,7 +342,7 @@ class Index:
         count = min(k + (own is not None), len(rows))
         if not len(rows):
             raise UsageError(
-                f"{found.path} has no image {f'where {dict(where)}' if where else 'at all'}\n"
+                f"{found.path} has no image {_in_words(where) if where else 'at all'}\n"
                 f"  fix: {'look for something else' if where else 'add images to it'}"
             )
         engine = None if exact or where else self._read_engine()
@@ -376,3 +383,11 @@ class Index:
             whole = nearest(queries[short], vectors, k, rows=self.collection.present)
             values[short], rows[short] = whole
         return values, rows
+
+
+def _blocks(vectors: Vectors, rows: Rows) -> Iterator[Vectors]:
+    return (vectors[rows[at : at + _BLOCK]] for at in range(0, len(rows), _BLOCK))
+
+
+def _in_words(where: Where) -> str:
+    return "where " + " and ".join(f"{name} is {value}" for name, value in where.items())
