@@ -6,7 +6,15 @@ import pytest
 
 from lookalike import registry
 from lookalike.papers.base import claims_of
-from lookalike.papers.claims import Arm, BestBeatsEnd, Claim, Comparison, SameOrder, SmallerLoss
+from lookalike.papers.claims import (
+    Arm,
+    BeatsMost,
+    BestBeatsEnd,
+    Claim,
+    Comparison,
+    SameOrder,
+    SmallerLoss,
+)
 from lookalike.papers.measures import MEASURES
 
 REPRODUCED, INCONCLUSIVE, NOT = "reproduced", "inconclusive", "not reproduced"
@@ -115,3 +123,14 @@ def test_every_claim_compares_arms_that_it_has(paper):
         assert all(each.describe() for each in claim.comparisons)
         assert claim.comparisons
         assert {claim.measure, *(arm.measure for arm in claim.arms)} - {None} <= set(MEASURES)
+
+
+def test_most_must_be_beaten_and_ties_count_half():
+    rule = BeatsMost(better="one", others=("a", "b", "c", "d"), share=0.5)
+    scores = {"one": [0.5, 0.5], "a": [0.4, 0.4], "b": [0.3, 0.6], "c": [0.1, 0.2], "d": [0.5, 0.7]}
+    assert rule.leads(scores) == [0.875 - 0.5, 0.5 - 0.5]
+    assert rule.judge(scores) == "inconclusive"
+    assert rule.judge({**scores, "d": [0.5, 0.5]}) == "reproduced"
+    assert rule.judge({**scores, "one": [0.0, 0.0]}) == "not reproduced"
+    assert set(rule.arms) == set(scores)
+    assert "more than 50% of a, b, c, d" in rule.describe()

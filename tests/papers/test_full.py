@@ -58,3 +58,14 @@ def test_every_claim_keeps_its_arms_and_rule(paper):
         if claim.trains:
             assert full.settings["epochs"] == EPOCHS
             assert "backbone" not in full.settings
+
+
+def test_teachers_grow_too_and_keep_their_size_beside_the_student():
+    (claim,) = [each for each in claims_of("takd") if each.name == "assistant"]
+    full = full_scale(claim)
+    arm = full.arms[0].settings
+    assistant, teacher = arm["taught_by"], arm["taught_by"]["taught_by"]
+    assert [each["backbone_arguments"]["width"] for each in (arm, assistant, teacher)] == [2, 8, 24]
+    assert assistant["epochs"] == teacher["epochs"] == 200
+    assert teacher["batch_size"] == 512
+    assert "taught_by" not in teacher

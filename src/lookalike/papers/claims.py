@@ -158,6 +158,45 @@ class BestBeatsEnd:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BeatsMost:
+    """One arm must beat more than a share of several others.
+
+    Attributes:
+        better: name of the one.
+        others: names of those that it is compared with.
+        share: of them, that must be beaten on average over all seeds.
+    """
+
+    better: str
+    others: tuple[str, ...]
+    share: float
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The one and the others."""
+        return self.better, *self.others
+
+    def describe(self) -> str:
+        """Return what must beat how many."""
+        return f"{self.better} beats more than {self.share:.0%} of {', '.join(self.others)}"
+
+    def leads(self, scores: Mapping[str, Sequence[float]]) -> list[float]:
+        """Return the share that is beaten, less a half, one number a seed; ties count half."""
+        rows = zip(*(scores[name] for name in self.arms), strict=True)
+        wins = [[(own > one) + (own == one) / 2 for one in others] for own, *others in rows]
+        return [sum(each) / len(each) - 0.5 for each in wins]
+
+    def judge(self, scores: Mapping[str, Sequence[float]]) -> Verdict:
+        """Return whether it does.
+
+        Returns:
+            "reproduced" if most are beaten with every seed, and more than `share` on average; "not
+            reproduced" if most are not beaten on average; else "inconclusive".
+        """
+        return _judge(self.leads(scores), self.share - 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SameOrder:
     """Two measures must put the same ways to train in the same order.
 

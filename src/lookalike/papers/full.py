@@ -19,6 +19,13 @@ OF_THE_SCALE = frozenset(
 )  # fmt: skip
 """Settings that a small experiment chooses for its size; at full size the method does."""
 
+NETWORK = frozenset({"backbone", "backbone_arguments", "size"})
+"""Of these, what stays where one network teaches another: how large both are is what it is about.
+"""
+
+EARLIER = frozenset({"taught_by", "starts_from"})
+"""Settings that hold those of a run that comes first."""
+
 
 def full_scale(claim: Claim) -> Claim:
     """Return a claim with its arms and its rule as they are, and its experiment at full size.
@@ -32,15 +39,19 @@ def full_scale(claim: Claim) -> Claim:
         return claim
     epochs = EPOCHS / claim.settings["epochs"]
     batch = BATCH / claim.settings.get("batch_size", 64)
+    teaches = any("taught_by" in arm.settings for arm in claim.arms)
+    dropped = OF_THE_SCALE - (NETWORK if teaches else set())
 
     def grown(settings: Mapping[str, Any]) -> dict[str, Any]:
         full = dict(settings)
         if "method" in settings:
-            full = {name: value for name, value in settings.items() if name not in OF_THE_SCALE}
+            full = {name: value for name, value in settings.items() if name not in dropped}
         if "epochs" in full:
             full["epochs"] = round(full["epochs"] * epochs)
         if "batch_size" in full:
             full["batch_size"] = round(full["batch_size"] * batch)
+        for before in EARLIER & full.keys():
+            full[before] = grown(full[before])
         return full
 
     def grown_arm(arm: Arm) -> Arm:

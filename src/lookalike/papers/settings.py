@@ -1,6 +1,7 @@
 """How the small experiments train, apart from what each is about."""
 
 from types import MappingProxyType
+from typing import Any
 
 SMALL = MappingProxyType(
     {
@@ -43,3 +44,22 @@ DRAWINGS = MappingProxyType(
 """A minute of one core on the built-in drawings of letters, judged on other alphabets. Views and
 network were chosen on an alphabet held out of those that are trained on (Korean).
 """
+
+TEACHING = MappingProxyType({"size": 32, "batch_size": 64, "epochs": 15, "monitor_every": 1000})
+"""What every training has that teaches or is taught: half a minute of one core at most, on the
+built-in photos of hands, judged on those of other people. Nothing was tuned."""
+
+
+def network(width: int) -> dict[str, Any]:
+    """Return the settings of four convolutions of a width; the parameters grow with its square."""
+    return {"backbone": "small_conv", "backbone_arguments": {"width": width}}
+
+
+def taught(width: int = 16, **changes: Any) -> dict[str, Any]:
+    """Return the settings of a teacher that learns from labels."""
+    return {**TEACHING, "method": "supervised", **network(width), **changes}
+
+
+def student(width: int = 4, **changes: Any) -> dict[str, Any]:
+    """Return the settings of a student of such a teacher; `taught_by` says of which."""
+    return {"method": "distillation", **network(width), **changes}
