@@ -14,6 +14,7 @@ from lookalike.backbones.build import build_backbone
 from lookalike.data.decode import decode
 from lookalike.data.sources import open_source
 from lookalike.inference import Encoder
+from lookalike.neighbors.album import Album, embed_album
 from lookalike.neighbors.collection import Collection
 from lookalike.neighbors.writing import write_collection
 
@@ -50,13 +51,18 @@ def collection(tmp_path: Path) -> Collection:
     )
 
 
-@pytest.fixture
-def encoder() -> Encoder:
+def untrained() -> Encoder:
     """Return a small network, untrained."""
     torch.manual_seed(0)
     arguments = {"width": 4}
     backbone = build_backbone("small_conv", **arguments)
     return Encoder(backbone, size=16, name="small_conv", arguments=arguments)
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    """Return a small network, untrained."""
+    return untrained()
 
 
 @pytest.fixture
@@ -98,3 +104,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
             altered.save(folder / f"{number:02d}-{change}.jpg", quality=quality)
     (folder / "03-same.jpg").write_bytes((folder / "03.jpg").read_bytes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def planted_album(planted: Path) -> Album:
+    """Return the planted photos with their vectors."""
+    return embed_album(untrained(), open_source(planted))

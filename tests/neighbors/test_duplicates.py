@@ -29,6 +29,11 @@ def photo() -> Image.Image:
     return Image.fromarray(np.concatenate(rows))
 
 
+@pytest.fixture(scope="module")
+def found(planted_album) -> Duplicates:
+    return find_duplicates(planted_album)
+
+
 def album_of(encoder, folder) -> Album:
     return embed_album(encoder, open_source(folder), max_unreadable=0.5)
 
@@ -46,8 +51,7 @@ def origin(name: str) -> str:
     return name[:-4].partition("-")[0]
 
 
-def test_planted_duplicates_are_found_and_nothing_else_is(encoder, planted):
-    found = find_duplicates(album_of(encoder, planted))
+def test_planted_duplicates_are_found_and_nothing_else_is(found):
     groups = names(found)
     assert all(len({origin(name) for name in group}) == 1 for group in groups)
     assert sorted(origin(group[0]) for group in groups) == [f"{n:02d}" for n in range(24)]
@@ -57,8 +61,7 @@ def test_planted_duplicates_are_found_and_nothing_else_is(encoder, planted):
     assert found.matches.threshold.precision == 1
 
 
-def test_exact_copies_are_found_without_being_compared(encoder, planted):
-    found = find_duplicates(album_of(encoder, planted))
+def test_exact_copies_are_found_without_being_compared(found):
     same = next(group for group in found.groups if len(group) == 3)
     by_name = {found.id_of(member.position): member for member in same}
     assert set(by_name) == {"03.jpg", "03-same.jpg", "03-light.jpg"}
@@ -129,8 +132,7 @@ def test_a_series_from_one_picture_to_another_is_no_chain(encoder, photo, tmp_pa
         assert all(score[pair] >= level for pair in itertools.combinations(places, 2))
 
 
-def test_the_table_says_what_to_keep(encoder, planted, tmp_path):
-    found = find_duplicates(album_of(encoder, planted))
+def test_the_table_says_what_to_keep(found, planted, tmp_path):
     write_csv(found, tmp_path / "duplicates.csv")
     rows = list(csv.DictReader((tmp_path / "duplicates.csv").read_text().splitlines()))
     assert len(rows) == 49
@@ -142,8 +144,7 @@ def test_the_table_says_what_to_keep(encoder, planted, tmp_path):
         assert (int(row["width"]), int(row["height"])) == size_of(planted / row["id"])
 
 
-def test_scripts_find_one_object_and_people_a_table(encoder, planted):
-    found = find_duplicates(album_of(encoder, planted))
+def test_scripts_find_one_object_and_people_a_table(found, planted):
     told = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert told["folder"] == str(planted)
     assert [[each["id"] for each in group] for group in told["groups"]] == names(found)
@@ -153,15 +154,13 @@ def test_scripts_find_one_object_and_people_a_table(encoder, planted):
     assert "and 14 more groups" in text
 
 
-def test_the_same_seed_finds_the_same(encoder, planted):
-    first, again = (find_duplicates(album_of(encoder, planted), seed=5) for _ in range(2))
-    assert first.to_json() == again.to_json()
+def test_the_same_seed_finds_the_same(found, planted_album):
+    assert find_duplicates(planted_album).to_json() == found.to_json()
 
 
-def test_a_collection_will_do(encoder, planted, tmp_path):
+def test_a_collection_will_do(encoder, found, planted, tmp_path):
     embed_source(encoder, planted, out=tmp_path / "photos.vec")
-    found = lookalike.find_duplicates(tmp_path / "photos.vec")
-    assert names(found) == names(find_duplicates(album_of(encoder, planted)))
+    assert names(lookalike.find_duplicates(tmp_path / "photos.vec")) == names(found)
     with pytest.raises(UsageError, match="is no collection"):
         lookalike.find_duplicates(planted)
 
@@ -190,6 +189,6 @@ def test_what_cannot_be_read_is_counted(encoder, planted, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"precision": 1}, {"precision": 0}, {"neighbours": 0}])
-def test_refuses_what_cannot_be(encoder, planted, options):
+def test_refuses_what_cannot_be(planted_album, options):
     with pytest.raises(ValueError, match=next(iter(options))):
-        find_duplicates(album_of(encoder, planted).select([0, 1]), **options)
+        find_duplicates(planted_album.select([0, 1]), **options)
