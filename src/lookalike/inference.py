@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -87,6 +87,7 @@ class Encoder:
                 f"mean and std must be three numbers, std above 0, got {mean} and {std}"
             )
         self.backbone = backbone
+        self.network: Callable[[Tensor], Tensor] = backbone  # or the same, compiled
         self.size = size
         self.mean = tuple(float(value) for value in mean)
         self.std = tuple(float(value) for value in std)
@@ -172,7 +173,7 @@ class Encoder:
                 pictures = normalise(batch.to(self.device), self.mean, self.std)
                 pictures = pictures.contiguous(memory_format=torch.channels_last)
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-                    vectors = self.backbone(pictures)
+                    vectors = self.network(pictures)
                 parts.append(vectors.float().cpu())
         return torch.cat(parts)
 
@@ -193,7 +194,7 @@ class Encoder:
             torch.manual_seed(seed)
             backbone = build_backbone(self.name, **arguments).to(self.device)
         again = copy.copy(self)
-        again.backbone, again.arguments = backbone, arguments
+        again.backbone, again.network, again.arguments = backbone, backbone, arguments
         return again
 
     def fingerprint(self) -> str:

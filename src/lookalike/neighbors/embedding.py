@@ -25,7 +25,8 @@ from lookalike.neighbors.collection import (
     Precision,
     open_collection,
 )
-from lookalike.neighbors.parts import Parts, Spent
+from lookalike.neighbors.compiling import compile_encoder
+from lookalike.neighbors.parts import PART, Parts, Spent
 from lookalike.neighbors.writing import append_rows, write_collection
 
 PARTS = "parts"
@@ -61,6 +62,7 @@ def embed_source(
     shard: str | None = None,
     dtype: Literal["float16", "float32"] = "float16",
     precision: Literal["auto", "bfloat16", "float32"] = "auto",
+    compile: bool = False,
     batch_size: int = 256,
     max_unreadable: float = 0.01,
     max_pixels: int = MAX_PIXELS,
@@ -79,6 +81,8 @@ def embed_source(
         shard: make this share of the vectors alone: "0/16" to "15/16".
         dtype: to store vectors in; float16 moves a cosine by 0.0005 at most.
         precision: of matrix products; auto: bfloat16 where the machine is fast at it.
+        compile: compile the network first: that takes a minute and, without a GPU, a C++ compiler,
+            and pays where there are thousands of images.
         batch_size: pictures at a time.
         max_unreadable: share of images that may be unreadable; they are left out and listed.
         max_pixels: larger images count as unreadable.
@@ -87,7 +91,8 @@ def embed_source(
     Raises:
         UsageError: the source or split cannot be, or the folder holds something else.
         DataError: there are no images, or too many cannot be read.
-        LookalikeError: no space is left, or another process writes there.
+        LookalikeError: no space is left, another process writes there, or the network cannot be
+            compiled.
         ValueError: an option is out of its range.
     """
     _check.at_least(1, batch_size=batch_size)
@@ -101,6 +106,8 @@ def embed_source(
         return _already(out, encoder, images, dtype)
     if out.exists() and any(out.iterdir()) and not (out / PARTS).is_dir():
         raise UsageError(f"{out} is not empty\n  fix: name another folder with --out")
+    if compile:
+        encoder = compile_encoder(encoder, batch_size=min(batch_size, PART))
     parts = Parts(out / PARTS, encoder, images, dtype=dtype, max_pixels=max_pixels)
     spent = parts.make(parts.missing(share or (0, 1)), batch_size=batch_size, progress=progress)
     if share:
