@@ -14,13 +14,14 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
-.PHONY: help demo test check format lock oldest clean
+.PHONY: help demo test check format docs lock oldest clean
 
 help:
 	@echo "make demo     train on the built-in photos, evaluate, write a report (about 5 minutes)"
 	@echo "make test     run all tests"
 	@echo "make check    lint, format, types, import contract"
 	@echo "make format   let ruff mend what it can"
+	@echo "make docs     build the documentation as a site, build/site, and check its links"
 	@echo "make lock     renew the locked requirements"
 	@echo "make oldest   run the tests on the oldest PyTorch that is promised, with Python 3.12"
 	@echo "make clean    remove the environment and every cache; runs/ stays"
@@ -43,6 +44,11 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(VENV)/installed-docs
+	$(BIN)/zensical build --clean --strict
+	! grep -r --include=*.html '```' build/site  # a block that was not understood as one
+	@echo "open build/site/index.html in a browser"
+
 # A file in the environment says that it is complete; it is renewed when the requirements change.
 
 $(UV):
@@ -59,9 +65,14 @@ $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
 	$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
+$(VENV)/installed-docs: requirements-docs.lock | $(UV)
+	$(UV) pip install --python $(BIN)/python --require-hashes --requirement requirements-docs.lock
+	@touch $@
+
 lock: | $(UV)
 	$(UV) $(LOCK) --upgrade --group build --output-file requirements.lock pyproject.toml
 	$(UV) $(LOCK) --upgrade --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(UV) $(LOCK) --upgrade --group docs --constraint requirements-dev.lock --output-file requirements-docs.lock
 
 oldest: | $(UV)
 	$(UV) venv --allow-existing --python $(PYTHON) .venv-oldest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lookalike.cli.command import Command, Section
@@ -112,3 +114,13 @@ def test_an_option_without_a_default_must_be_given() -> None:
 
 def test_an_option_is_shown_with_dashes() -> None:
     assert flag("method.hidden_dim") == "--method.hidden-dim"
+
+
+def test_the_last_operand_may_take_several_words() -> None:
+    operands = (Option("first", str), Option("runs", Path, many=0, help="folders"))
+    command = Command("report", "", lambda: None, operands, (Section("", "Options", PLAIN),))
+    words = ["a", "b,c", "--batch-size", "8", "d"]  # a comma is part of a name
+    assert parse(command, words) == (["a", (Path("b,c"), Path("d"))], {"batch_size": 8})
+    assert parse(command, ["a", "b"]) == (["a", (Path("b"),)], {})
+    with pytest.raises(UsageError, match="RUNS is missing: folders"):
+        parse(command, ["a"])

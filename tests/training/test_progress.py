@@ -1,6 +1,6 @@
 import pytest
 
-from lookalike.training.progress import Progress, duration
+from lookalike.training.progress import Progress, duration, read_facts
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,14 @@ def test_plain_lines_are_seldom_and_quiet_ones_are_kept(tmp_path, capsys):
         progress.show(100, 100, {}, now=True)
     assert log.read_text() == "step 0/100\nstep 100/100\n"
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_of_progress_can_be_read_again(tmp_path):
+    facts = {"epoch": "2/5", "loss": "5.310", "wait": "3%", "eta": "1 h 12 min"}
+    log = tmp_path / "log.txt"
+    with Progress(log, printing=False) as progress:
+        progress.show(1200, 9200, facts, now=True)
+        progress.show(7, 9, {}, noun="image", now=True)
+        progress.say("warning: nothing of the kind")
+    lines = log.read_text().splitlines()
+    assert [read_facts(line) for line in lines] == [(1200, 9200, facts), None, None]

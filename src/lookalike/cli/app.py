@@ -21,7 +21,7 @@ from lookalike.registry import did_you_mean
 
 COMMANDS: Final = {
     "Look at images": ("check", "views", "align"),
-    "Learn from them": ("train", "distill", "few-labels"),
+    "Learn from them": ("train", "watch", "distill", "few-labels"),
     "Judge what was learnt": ("evaluate", "verify", "report"),
     "Put it to use": (
         "embed",

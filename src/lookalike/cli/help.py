@@ -66,7 +66,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _operand(option: Option) -> str:
-    name = option.name.upper()
+    name = option.name.upper() + "..." * (option.many == 0)
     return name if option.default is REQUIRED else f"[{name}]"
 
 

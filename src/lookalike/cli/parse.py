@@ -6,6 +6,7 @@ import ast
 import keyword
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lookalike.cli.command import Command
@@ -120,7 +121,8 @@ def _require_options(command: Command, given: Mapping[str, Any]) -> None:
 
 def _operands(command: Command, texts: Sequence[str]) -> list[Any]:
     operands = command.operands
-    if len(texts) > len(operands):
+    several = bool(operands) and operands[-1].many == 0
+    if len(texts) > len(operands) and not several:
         count = len(operands)
         raise UsageError(
             f"{texts[count]!r} is one argument too many: lookalike {command.name} takes "
@@ -129,8 +131,14 @@ def _operands(command: Command, texts: Sequence[str]) -> list[Any]:
     for missing in operands[len(texts) :]:
         if missing.default is REQUIRED:
             raise UsageError(f"{missing.name.upper()} is missing: {missing.help}  {command.more}")
-    pairs = zip(operands, texts, strict=False)
-    return [_value(operand, operand.name.upper(), text) for operand, text in pairs]
+    single = operands[:-1] if several else operands
+    pairs = zip(single, texts, strict=False)
+    values = [_value(operand, operand.name.upper(), text) for operand, text in pairs]
+    rest = texts[len(single) :]
+    if several and rest:  # one word each: a name may have a comma in it
+        each = replace(operands[-1], many=None)
+        values.append(tuple(_value(each, each.name.upper(), text) for text in rest))
+    return values
 
 
 def _grouped(command: Command, given: Mapping[str, Any]) -> dict[str, Any]:

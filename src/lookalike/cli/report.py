@@ -1,4 +1,4 @@
-"""Write a run down as one HTML file: curves, health, views, neighbours; works offline."""
+"""Write a run down as one HTML file: curves, health, views, neighbours; several runs, compared."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from pathlib import Path
 from lookalike.cli.terminal import finish, say
 
 
-def report(run: Path, *, out: Path | None = None) -> None:
+def report(runs: tuple[Path, ...], *, out: Path | None = None) -> None:
     """Report.
 
     Args:
-        run: folder of a run, finished or not.
-        out: file to write (default: report.html in the run's folder).
+        runs: folder of a run, finished or not; of several, to compare them.
+        out: file to write (default: report.html in the run's folder; of several, compare.html).
     """
-    say(f"reading {run}")
-    from lookalike.report.html import write_report
+    say(f"reading {', '.join(map(str, runs))}")
+    if len(runs) == 1:
+        from lookalike.report.html import write_report
 
-    written = write_report(run, out)
+        written = write_report(runs[0], out)
+    else:
+        from lookalike.report.compare import write_comparison
+
+        written = write_comparison(runs, out or Path())
     finish(written, following=f"open {written} in a browser")

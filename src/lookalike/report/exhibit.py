@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lookalike.report.neighbours import (
     Neighbours,
@@ -103,7 +102,7 @@ class Exhibit:
         """Return what is shown of a gallery; none of a single image, which has no neighbour."""
         if len(gallery) < 2:
             return None
-        gallery = _at_most(gallery, LARGEST_GALLERY)
+        gallery = at_most(gallery, LARGEST_GALLERY)
         return cls(gallery, find_neighbours(gallery.vectors, gallery.labels, count=NEIGHBOURS))
 
     @property
@@ -179,20 +178,12 @@ class Exhibit:
         ]
 
 
-def _at_most(gallery: Gallery, limit: int) -> Gallery:
+def at_most(gallery: Gallery, limit: int) -> Gallery:
     """Return the gallery, or so many of its images, chosen by a fixed seed."""
     if len(gallery) <= limit:
         return gallery
-    chosen: npt.NDArray[np.int64] = np.sort(
-        np.random.default_rng(0).choice(len(gallery), limit, replace=False)
-    )
-    return Gallery(
-        gallery.thumbs[chosen],
-        tuple(gallery.ids[place] for place in chosen.tolist()),
-        gallery.labels[chosen],
-        gallery.class_names,
-        gallery.vectors[chosen],
-    )
+    chosen = np.random.default_rng(0).choice(len(gallery), limit, replace=False)
+    return gallery.select(np.sort(chosen).tolist())
 
 
 def _colour(label: int) -> int | None:

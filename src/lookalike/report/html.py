@@ -80,7 +80,7 @@ def render_page(record: RunRecord) -> str:
         environment=flatten(record.run.get("environment") or {}),
         unreadable=record.unreadable,
         unreadable_limit=UNREADABLE,
-        command=_command(record.run.get("command")),
+        command=command_line(record.run.get("command")),
         run_folder=shlex.quote(str(record.folder)),
         verified=verified,
         no_verified=no_verified,
@@ -153,7 +153,7 @@ def _mappings(rows: object) -> list[Mapping[str, Any]]:
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 
-def _command(command: object) -> str:
+def command_line(command: object) -> str:
     """Return what to type: the program by its name, not by where it was installed."""
     if not isinstance(command, list) or not command:
         return str(command or "")

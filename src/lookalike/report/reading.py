@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
@@ -44,6 +44,17 @@ class Gallery:
         """Return the number of images."""
         return len(self.ids)
 
+    def select(self, positions: Sequence[int]) -> Gallery:
+        """Return the images at these positions, in their order."""
+        chosen = np.asarray(positions, dtype=np.int64)
+        return Gallery(
+            self.thumbs[chosen],
+            tuple(self.ids[place] for place in chosen.tolist()),
+            self.labels[chosen],
+            self.class_names,
+            self.vectors[chosen],
+        )
+
     def class_of(self, position: int) -> str | None:
         """Return the name of an image's class, if it is known."""
         label = int(self.labels[position])
@@ -61,6 +72,7 @@ class RunRecord:
         speed: the lines of speed.jsonl, by step.
         evaluation: the object in evaluation.json, if there is one.
         verification: the object in verification.json, if there is one.
+        comparison: the object in comparison.json, which a student has.
         gallery: the images to show, if there are any.
         unreadable: (id, reason) of the images that could not be read; none if that is not known.
         log: the last lines of log.txt.
@@ -74,6 +86,7 @@ class RunRecord:
     speed: tuple[dict[str, Any], ...]
     evaluation: dict[str, Any] | None
     verification: dict[str, Any] | None
+    comparison: dict[str, Any] | None
     gallery: Gallery | None
     unreadable: tuple[tuple[str, str], ...] | None
     log: tuple[str, ...]
@@ -133,6 +146,7 @@ def read_run(folder: Path) -> RunRecord:
         speed=lines("speed.jsonl"),
         evaluation=attempt("evaluation.json", _read_object),
         verification=attempt("verification.json", _read_object),
+        comparison=attempt("comparison.json", _read_object),
         gallery=attempt("gallery.npz", read_gallery),
         unreadable=attempt("unreadable.csv", _read_unreadable),
         log=attempt("log.txt", _read_log) or (),

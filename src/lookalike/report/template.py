@@ -16,12 +16,19 @@ from lookalike.report.charts import percent
 _HERE = Path(__file__).parent
 
 
-def render(template: str, *, styles: Sequence[str] = ("page.css",), **values: Any) -> str:
+def render(
+    template: str,
+    *,
+    styles: Sequence[str] = ("page.css",),
+    scripts: Sequence[str] = ("page.js",),
+    **values: Any,
+) -> str:
     """Return a page: a template of this folder, filled in, with its style and script inside.
 
     Args:
         template: its file.
         styles: files of style sheets, one after the other.
+        scripts: files of scripts, likewise.
         values: what it is filled in with.
     """
     environment = Environment(
@@ -32,7 +39,7 @@ def render(template: str, *, styles: Sequence[str] = ("page.css",), **values: An
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in scripts)
     sheets = [(_HERE / name).read_text(encoding="utf-8") for name in styles]
     return environment.get_template(template).render(
         style=Markup("\n".join(sheets)),  # noqa: S704  ours

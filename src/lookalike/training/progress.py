@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -92,6 +93,16 @@ class Progress:
         if self._log:
             with open(self._log, "a") as file:
                 file.write(line + "\n")
+
+
+def read_facts(line: str) -> tuple[int, int, dict[str, str]] | None:
+    """Return step, steps and facts of a line that `Progress.show` wrote; none of another line."""
+    start, *facts = line.strip().split("  ")
+    counted = re.fullmatch(r"step ([\d,]+)/([\d,]+)", start)
+    if counted is None:
+        return None
+    step, steps = (int(count.replace(",", "")) for count in counted.groups())
+    return step, steps, {name: text for name, _, text in (fact.partition(" ") for fact in facts)}
 
 
 def duration(seconds: float) -> str:
