@@ -5,14 +5,16 @@
 
 Unit vectors of width 128 lie in fuzzy clusters; queries are drawn apart from them. Both sides take
 turns, `--runs` times, and the medians are shown (minimum in brackets). `same` is the share of
-faiss's neighbours that are found as well: sums in another order may swap two that are as near. With --engines each engine is tuned to find 0.95 of the 10 nearest, and its
-recall is measured once more on these queries, which it has never seen.
+faiss's neighbours that are found as well: sums in another order may swap two that are as near. With
+--engines each engine is tuned to find 0.95 of the 10 nearest, and its recall is measured once more
+on these queries, which it has never seen.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 import faiss
@@ -65,10 +67,14 @@ def main() -> None:
     half, queries = vectors.astype(np.float16), torch.from_numpy(asked)
     flat = faiss.IndexFlatIP(WIDTH)
     flat.add(vectors)
+
+    def ours(keys: np.ndarray) -> np.ndarray:
+        return nearest(queries, keys, K)[1].numpy()
+
     sides = {
         "faiss IndexFlatIP": lambda: flat.search(asked, K)[1],
-        "lookalike, float32": lambda: nearest(queries, vectors, K)[1].numpy(),
-        "lookalike, float16": lambda: nearest(queries, half, K)[1].numpy(),
+        "lookalike, float32": partial(ours, vectors),
+        "lookalike, float16": partial(ours, half),
     }
     seconds = in_turn(sides, given.runs)
     wanted, base = sides["faiss IndexFlatIP"](), statistics.median(seconds["faiss IndexFlatIP"])
