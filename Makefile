@@ -46,7 +46,7 @@ format: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-docs
 	$(BIN)/zensical build --clean --strict
-	! grep -r --include=*.html '```' build/site  # a block that was not understood as one
+	@! grep -r --include=*.html '```' build/site || (echo "a code block was not understood as one" && false)
 	@echo "open build/site/index.html in a browser"
 
 # A file in the environment says that it is complete; it is renewed when the requirements change.
