@@ -27,6 +27,7 @@ COMMANDS: Final = {
         "embed",
         "search",
         "index",
+        "serve",
         "cluster",
         "duplicates",
         "apply",

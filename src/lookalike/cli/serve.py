@@ -1,0 +1,59 @@
+"""Search a collection in the browser: drop an image, see its neighbours, click to go on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookalike.cli.terminal import finish, paint, say
+
+if TYPE_CHECKING:
+    from lookalike.inference import Encoder
+
+
+def serve(
+    collection: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    run: Path | None = None,
+    verify: bool = True,
+    trust_code: bool = False,
+) -> None:
+    """Serve.
+
+    Args:
+        collection: folder that `lookalike embed` wrote.
+        host: address to listen at; with another than 127.0.0.1, all who reach it can search.
+        port: likewise; 0 takes a free one.
+        run: a run or model folder whose encoder to use; it must be the one of the collection.
+        verify: compare the vectors with their digests first.
+        trust_code: let code come from the file or package that the model names.
+    """
+    say(f"opening {collection}")
+    from lookalike.neighbors.index import Index
+    from lookalike.server.serving import serve_index
+
+    index = Index.open(collection, verify=verify)
+    encoder = _encoder(collection, run, trust_code)
+    if encoder is None:
+        say("the collection keeps no encoder: images can be searched by id, and none be sent")
+
+    def ready(address: str) -> None:
+        print(address, flush=True)
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            warning = paint("warning:", "yellow", "bold", stream=sys.stderr)
+            say(f"{warning} all who reach {host} can see and search these images")
+        say(f"{len(index):,} images; open the address in a browser, end with Ctrl-C")
+
+    serve_index(index, encoder=encoder, host=host, port=port, ready=ready)
+    finish(following=f"lookalike serve {collection}  (shows what was added since)")
+
+
+def _encoder(collection: Path, run: Path | None, trust_code: bool) -> Encoder | None:
+    from lookalike.inference import load_encoder
+
+    if run is None and not (collection / "model").is_dir():
+        return None
+    return load_encoder(run or collection, trust_code=trust_code)
