@@ -15,9 +15,8 @@ from PIL import Image
 
 from lookalike.data.decode import centre_square, decode
 from lookalike.data.image_set import ImageSet
-from lookalike.data.sources import open_source
-from lookalike.errors import DataError, UsageError
 from lookalike.neighbors.collection import Collection
+from lookalike.neighbors.pictures import find_images
 
 SIDE = 256  # pixels of a thumbnail; 128 on a screen with two a point
 KEPT = 2000  # thumbnails held in memory, of some 10 kB each
@@ -34,18 +33,10 @@ class Pictures:
         self._sets: list[ImageSet] = []
         self._set_of = np.full(len(collection.vectors), -1)  # -1 where there is no picture
         self._place_of = np.zeros(len(collection.vectors), dtype=np.int64)
-        start = 0
-        for part in collection.record.parts:
-            rows, start = range(start, start + part.rows), start + part.rows
-            images = _open(part.source, part.split)
-            if images is None:
-                continue
-            places = {name: place for place, name in enumerate(images.ids)}
-            found = [row for row in rows if collection.ids[row] in places]
-            self._set_of[found] = len(self._sets)
-            self._place_of[found] = [places[collection.ids[row]] for row in found]
+        for rows, images in find_images(collection, collection.present):
+            self._set_of[rows] = len(self._sets)
+            self._place_of[rows] = np.arange(len(rows))
             self._sets.append(images)
-        self._set_of[list(collection.record.removed)] = -1
         self.jpeg = lru_cache(KEPT)(self._jpeg)
 
     def __len__(self) -> int:
@@ -72,10 +63,3 @@ class Pictures:
         Image.fromarray(square).save(file, "JPEG", quality=85)
         return file.getvalue()
 
-
-def _open(source: str | None, split: str | None) -> ImageSet | None:
-    """Return a source's images; None where nobody said where they are, or they are gone."""
-    try:
-        return None if source is None else open_source(source, split=split)
-    except (UsageError, DataError):
-        return None
