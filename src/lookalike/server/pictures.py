@@ -62,4 +62,3 @@ class Pictures:
         file = io.BytesIO()
         Image.fromarray(square).save(file, "JPEG", quality=85)
         return file.getvalue()
-
