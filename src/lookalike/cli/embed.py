@@ -1,4 +1,4 @@
-"""Turn the images of a source into vectors that can be searched; goes on where it stopped."""
+"""Turn the images of a source into vectors to search; goes on where it stopped."""
 
 from __future__ import annotations
 

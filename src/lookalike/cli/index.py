@@ -1,4 +1,4 @@
-"""Add images to vectors that `embed` wrote, remove some, or make search in many of them fast."""
+"""Add images to vectors that `embed` wrote, remove some, or make their search fast."""
 
 from __future__ import annotations
 

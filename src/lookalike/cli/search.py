@@ -1,4 +1,4 @@
-"""Find the images most alike to an image, to those of a folder, or to one of the collection."""
+"""Find the images most alike to an image, to those of a folder, or to a known one."""
 
 from __future__ import annotations
 
