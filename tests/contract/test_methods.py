@@ -20,6 +20,7 @@ IMAGES, BATCH, STEPS = 24, 12, 3
 # What differs from a method's defaults so that it is small, and the same on one process as on
 # several: batch normalisation over the whole batch, and no draws of a process's own.
 ARGUMENTS = {
+    "densely_guided": {"response_weight": 0.5},
     "distillation": {"response": "dist", "mixup": True},
     "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
     "embedding_distillation": {"dim": 16, "queue_size": 20},

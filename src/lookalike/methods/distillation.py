@@ -102,11 +102,11 @@ class Distillation(Method):
         agree = (logits.detach().argmax(1) == answers[0].argmax(1)).float().mean()
         listening = (self.progress < self.until) | (self.until >= 1)
         loss = self.label_weight * from_labels
-        loss = loss + listening * self.taught(logits, answers, batch.labels)
+        loss = loss + listening * self.taught(logits, answers, batch)
         return Step(loss, {"from_labels": from_labels.detach(), "agreement": agree})
 
-    def taught(self, logits: Tensor, answers: Sequence[Tensor], labels: Tensor) -> Tensor:
-        """Return the () weighted loss of (B, C) logits against each teacher's.
+    def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
+        """Return the () weighted loss of (B, C) logits against what each teacher answers.
 
         Raises:
             TypeError: the loss of answers takes no such arguments.
@@ -116,7 +116,8 @@ class Distillation(Method):
         teacher = mean_answer(answers, self.temperature)
         both = [gather(logits), gather(teacher)]
         if "labels" in inspect.signature(self.compare).parameters:
-            both.append(gather(torch.where(labels >= 0, labels, teacher.argmax(1))))
+            known = batch.labels >= 0
+            both.append(gather(torch.where(known, batch.labels, teacher.argmax(1))))
         return self.response_weight * self.compare(*both, **self.arguments)
 
     def after_step(self, step: Step, progress: float) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lookalike import _check, registry
 from lookalike.backbones.base import Backbone
+from lookalike.methods.base import Batch
 from lookalike.methods.distillation import Distillation
 from lookalike.nn.feature_matching import FeatureMatching
 from lookalike.nn.gather import gather
@@ -82,8 +83,8 @@ class FeatureDistillation(Distillation):
             self.matching = FeatureMatching(feature, backbone, teachers[0], **layers)
         self.feature_weight = feature_weight
 
-    def taught(self, logits: Tensor, answers: Sequence[Tensor], labels: Tensor) -> Tensor:
+    def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return the () weighted loss of the layers and of the answers."""
         student, teacher, *variance = self.matching()
         layers = self.compare_layers(gather(student), gather(teacher), *variance)
-        return super().taught(logits, answers, labels) + self.feature_weight * layers
+        return super().taught(logits, answers, batch) + self.feature_weight * layers
