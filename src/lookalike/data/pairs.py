@@ -234,7 +234,7 @@ def _read_parquet(path: Path) -> _Listed:
                     f"{path} holds {about.num_rows:,} pairs in {size:,} bytes; want at most "
                     f"{MAX_PAIRS:,} in {MAX_FILE_BYTES:,}"
                 )
-            table = file.read(columns=wanted)
+            table = file.read(columns=wanted, use_threads=False)
     except (OSError, ValueError) as problem:
         raise DataError(f"{path} cannot be read as a table: {problem}") from problem
     numbers: dict[str, int] = {}

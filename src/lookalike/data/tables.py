@@ -70,7 +70,7 @@ def _read_scalars(path: Path) -> Columns:
             for field in file.schema_arrow
             if types.is_primitive(field.type) or types.is_string(field.type)
         ]
-        columns: Columns = file.read(columns=plain).to_pydict()
+        columns: Columns = file.read(columns=plain, use_threads=False).to_pydict()
     return columns
 
 
@@ -91,5 +91,5 @@ def _read_parquet(path: Path) -> Columns:
     with pyarrow.parquet.ParquetFile(path) as file:
         columns: Columns = {name: [] for name in file.schema_arrow.names}
         wanted = [name for name in ("path", "label") if name in columns]
-        columns.update(file.read(columns=wanted).to_pydict())
+        columns.update(file.read(columns=wanted, use_threads=False).to_pydict())
     return columns

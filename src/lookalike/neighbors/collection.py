@@ -327,9 +327,10 @@ def _read_tables(folder: Path, record: Record) -> Any:
             raise damaged(path, problem.strerror or str(problem)) from problem
         if sha256(content) != part.digest:
             raise damaged(path, "it does not match its digest")
-        # pyarrow's read_table starts threads that, beside torch, abort the process as it ends
+        # pyarrow's threads abort the process as it ends, now and then, where torch is loaded too;
+        # its `read_table` starts some even if told not to
         with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as file:
-            tables.append(file.read())
+            tables.append(file.read(use_threads=False))
         if tables[-1].num_rows != part.rows:
             raise damaged(path, f"it has {tables[-1].num_rows:,} rows of {part.rows:,}")
     if not tables:
