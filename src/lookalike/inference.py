@@ -87,7 +87,7 @@ class Encoder:
                 f"mean and std must be three numbers, std above 0, got {mean} and {std}"
             )
         self.backbone = backbone
-        self.network: Callable[[Tensor], Tensor] = backbone  # or the same, compiled
+        self.compiled: Callable[[Tensor], Tensor] | None = None  # the backbone, where it is
         self.size = size
         self.mean = tuple(float(value) for value in mean)
         self.std = tuple(float(value) for value in std)
@@ -173,7 +173,7 @@ class Encoder:
                 pictures = normalise(batch.to(self.device), self.mean, self.std)
                 pictures = pictures.contiguous(memory_format=torch.channels_last)
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-                    vectors = self.network(pictures)
+                    vectors = (self.compiled or self.backbone)(pictures)
                 parts.append(vectors.float().cpu())
         return torch.cat(parts)
 
@@ -194,7 +194,7 @@ class Encoder:
             torch.manual_seed(seed)
             backbone = build_backbone(self.name, **arguments).to(self.device)
         again = copy.copy(self)
-        again.backbone, again.network, again.arguments = backbone, backbone, arguments
+        again.backbone, again.arguments, again.compiled = backbone, arguments, None
         return again
 
     def fingerprint(self) -> str:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,8 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             env=os.environ | {"TERM": "xterm", "COLUMNS": "80"} | environment,
+            # who runs the tests in the background lets them inherit a Ctrl-C that is ignored
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         os.close(theirs)
         self.shown = ""

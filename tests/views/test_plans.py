@@ -2,7 +2,17 @@ import math
 
 import pytest
 
-from lookalike.views.plans import BYOL, EXEMPLAR, METRIC, PLANS, SIMCLR, SIMCLR_SMALL, Plan, View
+from lookalike.views.plans import (
+    BYOL,
+    EXEMPLAR,
+    METRIC,
+    PLANS,
+    SIMCLR,
+    SIMCLR_SMALL,
+    SUPERVISED_SMALL,
+    Plan,
+    View,
+)
 
 # As the papers print them: smallest crop, jitter and its probability, grey, blur a view, solarise.
 TABLE = {
@@ -58,9 +68,10 @@ def test_exemplar_is_the_papers():
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=lambda plan: plan.name)
-def test_only_exemplar_warps_and_tints(plan):
+def test_only_exemplar_tints_and_only_classification_shifts_as_well(plan):
     for view in plan.views:
-        assert (view.warps, view.tints) == (plan is EXEMPLAR, plan is EXEMPLAR)
+        warps = plan in (EXEMPLAR, SUPERVISED_SMALL)
+        assert (view.warps, view.tints) == (warps, plan is EXEMPLAR)
 
 
 def test_every_plan_goes_by_its_name():
@@ -70,6 +81,8 @@ def test_every_plan_goes_by_its_name():
         "cpc_small",
         "exemplar",
         "metric",
+        "supervised",
+        "supervised_small",
         *TABLE,
     }
     assert all(name == plan.name for name, plan in PLANS.items())

@@ -1,4 +1,4 @@
-"""Write a run down as one HTML file: curves, health, views, neighbours; several runs, compared."""
+"""Write a run down as one HTML file: curves, health, neighbours; or compare several."""
 
 from __future__ import annotations
 

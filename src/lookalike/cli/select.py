@@ -1,4 +1,4 @@
-"""Choose the images that are worth labelling next: typical ones, or none far from all chosen."""
+"""Choose the images worth labelling next: typical ones, or none far from all chosen."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def settled(encoder: Encoder) -> Encoder:
     """Return a copy of an encoder that only computes: on the CPU, in float32, not in training."""
     still = copy.copy(encoder)
     still.backbone = copy.deepcopy(encoder.backbone).cpu().float().eval().requires_grad_(False)
-    still.precision = "float32"
+    still.compiled, still.precision = None, "float32"
     return still
 
 

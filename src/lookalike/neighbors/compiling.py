@@ -22,7 +22,7 @@ def compile_encoder(encoder: Encoder, *, batch_size: int) -> Encoder:
     # Constant weights let batch normalisation and changes of precision and layout happen once.
     network = torch.compile(encoder.backbone, dynamic=False, options={"freezing": True})
     again = copy.copy(encoder)
-    again.network = _Filled(network, batch_size)
+    again.compiled = _Filled(network, batch_size)
     return again
 
 
