@@ -287,3 +287,24 @@ def test_code_that_a_model_names_runs_only_if_trusted(tmp_path, monkeypatch, inn
     with contextlib.suppress(UsageError):  # its weights do not fit
         load_encoder("model", trust_code=True)
     assert Path("it-ran").exists()
+
+
+def test_it_is_a_step_of_a_scikit_learn_pipeline():
+    from sklearn.model_selection import cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+
+    images = np.zeros((12, 16, 16, 3), dtype=np.uint8)
+    images[::2, :, :, 0] = 200  # red
+    images[1::2, :, :, 2] = 200  # blue
+    images += np.random.default_rng(0).integers(0, 40, images.shape, dtype=np.uint8)
+    colours = np.array(["red", "blue"] * 6)
+    torch.manual_seed(0)
+    encoder = Encoder(build_backbone("small_conv", width=4), size=16, name="small_conv")
+    pipeline = make_pipeline(encoder, KNeighborsClassifier(1)).fit(images[:8], colours[:8])
+    assert pipeline.predict(images[8:]).tolist() == colours[8:].tolist()
+    known = KNeighborsClassifier(1).fit(encoder.encode(images[:8]), colours[:8])
+    assert pipeline.score(images[8:], colours[8:]) == known.score(
+        encoder.encode(images[8:]), colours[8:]
+    )
+    assert cross_val_score(pipeline, images, colours, cv=3).mean() == 1.0

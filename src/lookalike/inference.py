@@ -131,6 +131,24 @@ class Encoder:
             parts.append(self.represent(pictures, batch_size=batch_size))
         return unit_rows(torch.cat(parts)).numpy()
 
+    def fit(self, images: object = None, labels: object = None) -> Encoder:
+        """Return itself, for there is nothing to fit: scikit-learn asks this of every step."""
+        return self
+
+    transform = encode
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks of a step that turns images into vectors."""
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags  # noqa: PLC0415
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(),
+            input_tags=InputTags(two_d_array=False, three_d_array=True),
+            requires_fit=False,
+        )
+
     def embed(
         self, images: ImageSet, *, batch_size: int = 256, progress: Progress | None = None
     ) -> Embeddings:
