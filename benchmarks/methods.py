@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from lookalike.embeddings import Embeddings
 from lookalike.evaluation.knn import knn_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.inference import Encoder, load_encoder
+from lookalike.papers.measures import embed_quadrants
 from lookalike.training.job import train
 
 METHODS = (
@@ -46,9 +48,12 @@ def subset(images: ImageSet, count: int, seed: int = 0) -> ImageSet:
     return images.select(np.sort(epoch_order(len(images), seed=seed, epoch=0)[:count]))
 
 
-def scores(encoder: Encoder, images: ImageSet, tested: ImageSet) -> tuple[float, float]:
+def scores(
+    encoder: Encoder, images: ImageSet, tested: ImageSet, *, quarters: bool
+) -> tuple[float, float]:
     """Return the share of tested images that kNN and a linear probe get right."""
-    sides: list[Embeddings] = [encoder.embed(each) for each in (images, tested)]
+    embed = partial(embed_quadrants, encoder) if quarters else encoder.embed
+    sides: list[Embeddings] = [embed(each) for each in (images, tested)]
     return knn_accuracy(*sides, k=15), linear_probe(*sides).accuracy
 
 
@@ -81,8 +86,9 @@ def main() -> None:
             )
             seconds = time.monotonic() - began
             encoder = load_encoder(run.path)
-            trained = scores(encoder, images, tested)
-            before = scores(encoder.restarted(seed=run.config["seed"]), images, tested)
+            measured = partial(scores, images=images, tested=tested, quarters=name == "exemplar")
+            trained = measured(encoder)
+            before = measured(encoder.restarted(seed=run.config["seed"]))
             rows = (json.loads(row) for row in (run.path / "metrics.jsonl").open())
             last = [row for row in rows if row["kind"] == "monitor"][-1]
             print(

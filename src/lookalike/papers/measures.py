@@ -70,7 +70,7 @@ def quadrant_linear_top1(run: Run, source: str) -> float:
         UsageError: the run's backbone does not show its layers.
     """
     encoder = load_encoder(run.path)
-    train, test = (_quadrants(encoder, open_source(source, split=split)) for split in _SPLITS)
+    train, test = (embed_quadrants(encoder, open_source(source, split=split)) for split in _SPLITS)
     return linear_probe(train, test).accuracy
 
 
@@ -150,7 +150,7 @@ def _representations(run: Run, source: str) -> tuple[Embeddings, Embeddings]:
     return train, test
 
 
-def _quadrants(encoder: Encoder, images: ImageSet) -> Embeddings:
+def embed_quadrants(encoder: Encoder, images: ImageSet) -> Embeddings:
     """Return the maxima of every layer's quarters, of each image."""
     network = encoder.backbone
     if not isinstance(network, HasStages):
