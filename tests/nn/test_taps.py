@@ -39,3 +39,9 @@ def test_what_is_not_there_is_refused():
         Taps(a_network(), ["2.3"])
     with pytest.raises(ValueError, match="no layer makes a map"):
         last_map({"": (4,)})
+
+
+def test_of_many_layers_only_the_outer_ones_are_told():
+    deep = nn.Sequential(*(nn.Sequential(nn.ReLU(), nn.ReLU()) for _ in range(12)))
+    with pytest.raises(ValueError, match=r"\(0, 1, .*, 11, and what is in them\)"):
+        Taps(deep, ["head"])

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor, nn
 
 
+LISTED = 30
+"""Layers that a message names one by one."""
+
+
 class Taps:
     """Listens to layers of a network, whose results stay as they are.
 
@@ -27,8 +31,7 @@ class Taps:
             if name not in known:
                 near = difflib.get_close_matches(name, list(known), n=1)
                 hint = f" Did you mean {near[0]}?" if near else ""
-                named = ", ".join(each for each in known if each)
-                raise ValueError(f"there is no layer {name!r}.{hint}  (all: {named})")
+                raise ValueError(f"there is no layer {name!r}.{hint}  ({_tell(list(known))})")
         # Modules, and results kept in them: a copy of the network then has taps of its own.
         self._layers: list[Any] = [known[name] for name in layers]
         for layer in self._layers:
@@ -40,6 +43,14 @@ class Taps:
         for layer in self._layers:
             layer.last_result = None
         return results
+
+
+def _tell(names: list[str]) -> str:
+    """Return what layers there are; of many only those that are in no other."""
+    named = [name for name in names if name]
+    if len(named) <= LISTED:
+        return f"all: {', '.join(named)}"
+    return f"{', '.join(name for name in named if '.' not in name)}, and what is in them"
 
 
 def _keep(module: Any, given: Any, result: Any) -> None:
