@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 LISTED = 30
 """Layers that a message names one by one."""
 
