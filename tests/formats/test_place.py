@@ -22,6 +22,7 @@ def test_what_is_not_there_may_be_written(tmp_path):
     refuse(tmp_path / "a", folder=False)
     (tmp_path / "empty").mkdir()
     refuse(tmp_path / "empty", folder=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]  # asking writes nothing
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.onnx.md"])

@@ -269,7 +269,7 @@ class Browser:
         """Write what the window shows, or the whole page, as a PNG file."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        time.sleep(0.3)
+        time.sleep(0.3)  # colours fade in
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(shot["data"]))
 

@@ -73,8 +73,8 @@ def start_from(run: str | Path, *, layer: str | None = None) -> Encoder:
             f"--from-layer {layer} is no hidden layer of {run}\n"
             f"  fix: {' | '.join(known) or 'leave it out: its head has none'}"
         )
-    widths = tuple(int(each[0].out_features) for each in kept)  # type: ignore[arg-type]
     parts = nn.Sequential(*(part for each in kept for part in each))
+    widths = tuple(part.out_features for part in parts if isinstance(part, nn.Linear))
     return Encoder(
         Embedding(method.backbone, parts, dim=widths[-1]),
         size=encoder.size,
