@@ -12,7 +12,8 @@ from lookalike.methods.metric import Metric
 from lookalike.methods.npid import NPID
 from lookalike.methods.proxy_nca import ProxyNCA
 from lookalike.methods.simclr import SimCLR
-from lookalike.training.defaults import Facts, resolve
+from lookalike.training.defaults import resolve
+from lookalike.training.facts import Facts
 from lookalike.training.job import train
 from lookalike.views.plans import EXEMPLAR
 

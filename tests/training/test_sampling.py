@@ -8,7 +8,8 @@ import torch
 from lookalike.data.samplers import SHUFFLED, Classes, Identities
 from lookalike.errors import UsageError
 from lookalike.methods.simclr import SimCLR
-from lookalike.training.defaults import Facts, resolve
+from lookalike.training.defaults import resolve
+from lookalike.training.facts import Facts
 from lookalike.training.job import train
 from lookalike.training.sampling import Sampling, needs_labels
 

@@ -42,5 +42,7 @@ def train(source: str, *, processes: int | None = None, json: bool = False, **se
     if leads:
         if json:
             print_json({"run": run.path, **run.record, "evaluation": run.evaluation})
-        finish(run.path / "model", run.path, following=f"lookalike report {run.path}")
+        pairs = settings.get("pairs")
+        following = f"verify {run.path} {pairs}" if pairs else f"report {run.path}"
+        finish(run.path / "model", run.path, following=f"lookalike {following}")
     return 0

@@ -71,7 +71,13 @@ class Pairs:
         )
 
 
-def read_pairs(path: str | Path, images: ImageSet, *, allow_missing: bool = False) -> Pairs:
+def read_pairs(
+    path: str | Path,
+    images: ImageSet,
+    *,
+    allow_missing: bool = False,
+    otherwise: str = "leave these pairs out with --allow-missing",
+) -> Pairs:
     """Return the pairs that a file lists.
 
     Args:
@@ -79,6 +85,7 @@ def read_pairs(path: str | Path, images: ImageSet, *, allow_missing: bool = Fals
         images: the set that its names are looked up in.
         allow_missing: leave out pairs of images that are not in the set; the others keep their
             folds.
+        otherwise: what to do, unless `allow_missing`, that the message offers besides.
 
     Raises:
         DataError: it cannot be read, a line is not as it should be, it lists an image beside
@@ -95,7 +102,8 @@ def read_pairs(path: str | Path, images: ImageSet, *, allow_missing: bool = Fals
             raise DataError(f"{path}: {problem}") from problem
         listed = _read_csv(path, text) if suffix == ".csv" else _read_lfw(path, text)
     places = _places_of_people(images) if listed.unit == "line" else _places_in_table(images)
-    return _look_up(listed, places, path, images, allow_missing=allow_missing)
+    remedy = "" if allow_missing else f", or {otherwise}"
+    return _look_up(listed, places, path, images, allow_missing=allow_missing, remedy=remedy)
 
 
 class _Listed(NamedTuple):
@@ -315,7 +323,13 @@ def _places_of_people(images: ImageSet) -> dict[str, int]:
 
 
 def _look_up(
-    listed: _Listed, places: dict[str, int], path: Path, images: ImageSet, *, allow_missing: bool
+    listed: _Listed,
+    places: dict[str, int],
+    path: Path,
+    images: ImageSet,
+    *,
+    allow_missing: bool,
+    remedy: str,
 ) -> Pairs:
     found = np.array([places.get(name, -1) for name in listed.names], dtype=np.int64)
     first, second = found[listed.first], found[listed.second]
@@ -341,12 +355,7 @@ def _look_up(
     raise DataError(
         f"{int((~there).sum()):,} of the {len(pairs):,} pairs in {path} name images that are not "
         f"in {images.name}; the first is {_shown(absent)} on {listed.where(lost)}\n"
-        + (
-            "  fix: name the images that the pairs are of"
-            if allow_missing
-            else "  fix: name the images that the pairs are of, or leave these pairs out with "
-            "--allow-missing"
-        )
+        f"  fix: name the images that the pairs are of{remedy}"
     )
 
 

@@ -16,15 +16,27 @@ import numpy.typing as npt
 
 from lookalike import _check
 from lookalike.data.order import epoch_order, random_keys
+from lookalike.data.pairs import Pairs
 
 Positions = npt.NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """An epoch, laid out.
+
+    positions: (E,) of its images, batch after batch.
+    similar: (E / 2,) whether images 2 i and 2 i + 1 are alike; None where they are no pairs.
+    """
+
+    positions: Positions
+    similar: npt.NDArray[np.bool_] | None = None
 
 
 class Order(Protocol):
     """How an epoch is laid out."""
 
-    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Positions:
-        """Return the positions of an epoch's images, batch after batch; as many in every epoch.
+    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Layout:
+        """Return an epoch; every one has as many images.
 
         Args:
             labels: (N,) of the images, -1 where unknown.
@@ -41,9 +53,9 @@ class Order(Protocol):
 class Shuffled:
     """Every image once, in any order."""
 
-    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Positions:
+    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Layout:
         """Return `epoch_order`."""
-        return epoch_order(len(labels), seed=seed, epoch=epoch)
+        return Layout(epoch_order(len(labels), seed=seed, epoch=epoch))
 
 
 SHUFFLED = Shuffled()
@@ -55,20 +67,21 @@ class Classes:
 
     per_class: int
 
-    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Positions:
+    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Layout:
         """Return `class_order` for batches of this size."""
         if batch_size % self.per_class:
             raise ValueError(
                 f"batch_size must be a multiple of {self.per_class} images a class, "
                 f"got {batch_size}"
             )
-        return class_order(
+        order = class_order(
             labels,
             per_class=self.per_class,
             classes_per_batch=batch_size // self.per_class,
             seed=seed,
             epoch=epoch,
         )
+        return Layout(order)
 
 
 @dataclass(frozen=True)
@@ -77,11 +90,38 @@ class Identities:
 
     per_class: int
 
-    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Positions:
+    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Layout:
         """Return `identity_order` for batches of this size."""
-        return identity_order(
+        order = identity_order(
             labels, batch_size=batch_size, per_class=self.per_class, seed=seed, epoch=epoch
         )
+        return Layout(order)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The pairs of a table, image beside image; see `pair_order`."""
+
+    pairs: Pairs
+    balanced: bool
+
+    @property
+    def images(self) -> int:
+        """Images of an epoch, each as often as it comes."""
+        count = len(self.pairs)
+        return 2 * (max(count - count % 2, 2) if self.balanced else count)
+
+    def lay_out(self, labels: Positions, *, batch_size: int, seed: int, epoch: int) -> Layout:
+        """Return the images in the rows of `pair_order`, whatever their labels.
+
+        Raises:
+            ValueError: a batch would end within a pair.
+        """
+        if batch_size % 2:
+            raise ValueError(f"batch_size must be even, to hold whole pairs, got {batch_size}")
+        similar, images = self.pairs.same, np.stack([self.pairs.first, self.pairs.second], axis=1)
+        rows = pair_order(similar, balanced=self.balanced, seed=seed, epoch=epoch)
+        return Layout(images.ravel()[rows], similar[rows[::2] // 2])
 
 
 def class_order(

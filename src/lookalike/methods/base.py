@@ -19,11 +19,13 @@ class Batch(NamedTuple):
     views: one (B, 3, H, W) tensor a view, row i of each showing image i.
     labels: (B,) int64, -1 where unknown.
     index: (B,) int64, each image's position in its data set.
+    similar: (B / 2,) bool, whether images 2 i and 2 i + 1 are alike; None where they are no pairs.
     """
 
     views: tuple[Tensor, ...]
     labels: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch has no use for
+    similar: Tensor | None = None
 
 
 class Step(NamedTuple):
@@ -123,6 +125,9 @@ class Method(nn.Module, ABC):
 
     needs_labels: ClassVar[bool] = False
     """Whether the loss is made of labels: images without one are then left out."""
+
+    takes_pairs: ClassVar[bool] = False
+    """Whether it also learns from a table of pairs, without labels: from `Batch.similar`."""
 
     sampling: ClassVar[Literal["shuffled", "classes", "identities"]] = "shuffled"
     """How batches are drawn: from all images alike, some images of each of some classes, or many of

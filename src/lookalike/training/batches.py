@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,13 +19,25 @@ from lookalike.data.quarantine import Quarantine
 from lookalike.data.resident import Resident
 from lookalike.data.samplers import SHUFFLED, Order, appearances
 from lookalike.data.sources import ImageSet
-from lookalike.data.stream import CropStream
+from lookalike.data.stream import Crops, CropStream
 from lookalike.methods.base import Batch
 from lookalike.training.distributed import World
 from lookalike.views.make import crop_boxes, finish_views, make_views
 from lookalike.views.plans import Plan
 
 Positions = npt.NDArray[np.int64]
+
+
+class Share(NamedTuple):
+    """A process's part of a global batch.
+
+    drawn: (b,) the images. Where one comes more than once in an epoch, N is added each time: its
+        place is the remainder by N, and its views are drawn anew.
+    similar: (b / 2,) whether images 2 i and 2 i + 1 are alike; None where they are no pairs.
+    """
+
+    drawn: Positions
+    similar: npt.NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,30 +64,47 @@ class Viewing:
     world: World
     order: Order = SHUFFLED
 
-    def shares(self, labels: Positions, epoch: int, start: int, stop: int) -> list[Positions]:
+    def shares(self, labels: Positions, epoch: int, start: int, stop: int) -> list[Share]:
         """Return this process's part of each of some global batches of an epoch.
-
-        Where an image comes more than once in an epoch, N is added each time: its place is the
-        remainder by N, and its views are drawn anew.
 
         Args:
             labels: (N,) of the images.
             epoch: from 0.
             start: the first batch.
             stop: the one after the last.
+
+        Raises:
+            ValueError: the processes cannot share a batch evenly, or not without parting a pair.
         """
-        order = self.order.lay_out(labels, batch_size=self.batch_size, seed=self.seed, epoch=epoch)
+        size, rank, world = self.batch_size, self.world.rank, self.world.size
+        order, similar = self.order.lay_out(labels, batch_size=size, seed=self.seed, epoch=epoch)
         order = order + len(labels) * appearances(order)
-        rank, world = self.world.rank, self.world.size
+        if similar is not None and size // 2 % world:
+            raise ValueError(
+                f"batch_size must hold as many pairs for each of {world} processes, got {size}"
+            )
+        part = partial(batch_positions, rank=rank, world=world)
         return [
-            batch_positions(order, batch=number, batch_size=self.batch_size, rank=rank, world=world)
+            Share(
+                part(order, batch=number, batch_size=size),
+                None
+                if similar is None
+                else similar[part(np.arange(len(similar)), batch=number, batch_size=size // 2)],
+            )
             for number in range(start, stop)
         ]
 
-    def batch(self, views: tuple[Tensor, ...], labels: Tensor, index: Tensor) -> Batch:
+    def batch(
+        self,
+        views: tuple[Tensor, ...],
+        labels: Tensor,
+        index: Tensor,
+        similar: npt.NDArray[np.bool_] | None,
+    ) -> Batch:
         """Return a batch whose views lie in memory as convolutions like them."""
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
-        return Batch(views, labels, index)
+        told = None if similar is None else torch.from_numpy(similar).to(self.world.device)
+        return Batch(views, labels, index, told)
 
 
 class ResidentBatches:
@@ -99,8 +129,8 @@ class ResidentBatches:
     def epoch(self, epoch: int, *, start: int, stop: int) -> Iterator[Batch]:
         """Yield batches start, ..., stop - 1 of an epoch."""
         viewing = self._viewing
-        for positions in viewing.shares(self._known, epoch, start, stop):
-            drawn = torch.from_numpy(positions).to(viewing.world.device)
+        for share in viewing.shares(self._known, epoch, start, stop):
+            drawn = torch.from_numpy(share.drawn).to(viewing.world.device)
             index = drawn % self.count
             views = make_views(
                 viewing.plan,
@@ -113,7 +143,7 @@ class ResidentBatches:
                 mean=viewing.mean,
                 std=viewing.std,
             )
-            yield viewing.batch(views, self._labels[index], index)
+            yield viewing.batch(views, self._labels[index], index, share.similar)
 
 
 class StreamedBatches:
@@ -161,7 +191,7 @@ class StreamedBatches:
         shares = viewing.shares(self._images.labels, epoch, start, stop)
         stream = CropStream(
             self._images,
-            shares,
+            [share.drawn for share in shares],
             Boxes(viewing.plan, viewing.seed, epoch),
             views=len(viewing.plan.views),
             size=viewing.size,
@@ -169,7 +199,7 @@ class StreamedBatches:
             max_pixels=self._max_pixels,
         )
         crops = iter(stream)
-        for positions in shares:
+        for share in shares:
             began = time.monotonic()
             made = next(crops)
             self.waited += time.monotonic() - began
@@ -177,17 +207,37 @@ class StreamedBatches:
                 self._quarantine.add(*each)
                 self._quarantine.write_csv(self._listing)
                 self._quarantine.raise_if_above(self._max_unreadable)
+            similar = share.similar
+            if similar is not None:
+                made, similar = _pair_alone(made, share.drawn % self.count, similar)
             views = finish_views(
                 viewing.plan,
                 made.pixels.to(device, non_blocking=True),
-                torch.from_numpy(positions).to(device),
+                torch.from_numpy(share.drawn).to(device),
                 seed=viewing.seed,
                 epoch=epoch,
                 mean=viewing.mean,
                 std=viewing.std,
             )
             shown = made.shown
-            yield viewing.batch(views, self._labels[shown].to(device), shown.to(device))
+            labels = self._labels[shown].to(device)
+            yield viewing.batch(views, labels, shown.to(device), similar)
+
+
+def _pair_alone(
+    made: Crops, wanted: Positions, similar: npt.NDArray[np.bool_]
+) -> tuple[Crops, npt.NDArray[np.bool_]]:
+    """Pair an image with itself, which it is like, where its other could not be read.
+
+    Nobody said whether it is like what is shown in that one's stead.
+    """
+    lost = (made.shown.numpy() != wanted).reshape(-1, 2)
+    rows = np.arange(lost.size).reshape(-1, 2)
+    rows[lost[:, 0], 0] += 1
+    rows[lost[:, 1], 1] = rows[lost[:, 1], 0]
+    chosen = torch.from_numpy(rows.ravel())
+    made = made._replace(pixels=made.pixels[chosen], shown=made.shown[chosen])
+    return made, similar | lost.any(axis=1)
 
 
 class Boxes(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.data.order import epoch_order
+from lookalike.data.pairs import Pairs, read_pairs
 from lookalike.data.patches import CONTEXT, load_patches, resident_patches
 from lookalike.data.quarantine import Quarantine, survey
 from lookalike.data.resident import Resident, load_resident, load_squares, resident_bytes
@@ -22,7 +23,7 @@ from lookalike.durable import write_atomically
 from lookalike.errors import DataError, UsageError
 from lookalike.methods.base import Method
 from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
-from lookalike.training.defaults import Facts
+from lookalike.training.facts import Facts
 from lookalike.training.progress import Progress
 from lookalike.training.sampling import Sampling
 from lookalike.views.plans import Plan
@@ -37,6 +38,7 @@ class Collection:
     Attributes:
         patches: whether `resident` holds a patch of each image in its place.
         unlabelled: images left out, for they have no label.
+        pairs: of the images, that say which are alike; None where no file lists any.
 
     Args:
         spec: what the user called them.
@@ -70,6 +72,8 @@ class Collection:
         self.sizes = sizes
         self.patches = False
         self.unlabelled = 0
+        self.pairs: Pairs | None = None
+        self._pairs_record: dict[str, str] = {}
         self.resident = resident
         self.quarantine = quarantine
         self._listing = listing
@@ -90,7 +94,28 @@ class Collection:
             classes=len(counts),
             largest_class=largest,
             class_names=len(self.images.class_names),
+            pairs=self.pairs,
         )
+
+    def read_pairs(self, path: Path) -> None:
+        """Learn from a file which images are alike; pairs of an unreadable one are left out.
+
+        Raises:
+            DataError: it cannot be read, names images that are not there, or all its pairs are
+                alike, or none.
+        """
+        listed = read_pairs(path, self.source, otherwise="take these pairs out of the file")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self._pairs_record = {"pairs": str(path), "pairs_sha256": digest}
+        places = np.full(len(self.source), -1)
+        places[self.positions] = np.arange(len(self.positions))
+        moved = replace(listed, first=places[listed.first], second=places[listed.second])
+        self.pairs = moved.select((moved.first >= 0) & (moved.second >= 0))
+        alike, count = int(self.pairs.same.sum()), len(self.pairs)
+        if alike in (0, count):
+            said = f"{'all' if alike else 'none'} of the {count:,} pairs in {path} are alike"
+            wanted = "not, with same 0" if alike else "alike, with same 1"
+            raise DataError(f"{said}\n  fix: list some that are {wanted}: it takes both kinds")
 
     def keep_labelled(self) -> None:
         """Leave out the images without a label.
@@ -158,10 +183,16 @@ class Collection:
             "unlabelled": self.unlabelled,
             "classes": list(self.images.class_names),
             "images_sha256": digest.hexdigest(),
+            **self._pairs_record,
         }
 
     def tell_labels(self, sampling: str, method: type[Method]) -> str:
-        """Return what training makes of the labels, in a few words."""
+        """Return what training makes of the labels or pairs, in a few words."""
+        if self.pairs is not None:
+            named = len(np.union1d(self.pairs.first, self.pairs.second))
+            lost = self.pairs.skipped
+            apart = f", {lost:,} pairs of unreadable images left out" if lost else ""
+            return f", {named:,} of them in {len(self.pairs):,} pairs to learn from{apart}"
         classes = f"{self.facts.classes:,} classes"
         apart = f", {self.unlabelled:,} without a label left out" if self.unlabelled else ""
         if method.needs_labels:
@@ -182,7 +213,7 @@ class Collection:
             laid = drawn.order.lay_out(labels, batch_size=size, seed=seed, epoch=0)
         except ValueError as problem:
             raise UsageError(f"--sampling {drawn.name}: {problem}") from problem
-        return len(laid) // size
+        return len(laid.positions) // size
 
     def batches(self, viewing: Viewing, *, workers: int) -> ResidentBatches | StreamedBatches:
         """Return batches of views of these images."""

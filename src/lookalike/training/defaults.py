@@ -11,9 +11,11 @@ from typing import Any, Final
 import torch
 
 from lookalike import registry
+from lookalike.data.samplers import Paired
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import Encoder, fast_precision
 from lookalike.methods.base import Method, Recipe
+from lookalike.training.facts import Facts
 from lookalike.training.run_folder import Choice
 from lookalike.training.sampling import Sampling, choose_sampling
 from lookalike.training.schedule import scaled_learning_rate
@@ -38,26 +40,6 @@ CPU_WEIGHT_DECAY = 1e-3
 photos of hands, runs of some minutes end several points higher with each of them."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the choices depend on.
-
-    count: images to train on.
-    side: median of the images' shorter sides, in pixels.
-    resident: whether the images live in memory, decoded.
-    classes: that their labels name.
-    largest_class: images of the class that has most.
-    class_names: classes of the source, above every label; a limit may leave none of some.
-    """
-
-    count: int
-    side: int
-    resident: bool
-    classes: int = 0
-    largest_class: int = 0
-    class_names: int = 0
-
-
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
     """Every setting of a run, none left open.
@@ -74,8 +56,9 @@ class Resolved:
         warmup_epochs: epochs in which the learning rate rises.
         epochs: times every image is seen.
         batch_size: images a step, over all processes.
-        sampling: how batches are drawn: shuffled, classes or identities.
+        sampling: how batches are drawn: shuffled, classes, identities or pairs.
         images_per_class: in a batch; None where classes play no part.
+        pairs: that batches are of; None where they are of images.
         seed: of everything that is random.
         accumulate: parts in which a batch is projected.
         precision: "bfloat16" or "float32".
@@ -100,6 +83,7 @@ class Resolved:
     batch_size: int
     sampling: str
     images_per_class: int | None
+    pairs: Paired | None
     seed: int
     accumulate: int
     precision: str
@@ -113,12 +97,13 @@ class Resolved:
     @property
     def drawn(self) -> Sampling:
         """How batches are drawn."""
-        return Sampling(self.sampling, self.images_per_class, self.batch_size)
+        return Sampling(self.sampling, self.images_per_class, self.batch_size, self.pairs)
 
     def record(self) -> dict[str, Any]:
         """Return the settings as run.json holds them."""
         record = {each.name: getattr(self, each.name) for each in fields(self)}
-        del record["choices"]
+        del record["choices"], record["pairs"]
+        record["pairs_balanced"] = self.pairs.balanced if self.pairs else None
         plan = record.pop("plan")
         views = [asdict(view) for view in plan.views]
         record["views"] = {"name": plan.name, "normalise": plan.normalise, "views": views}
@@ -227,6 +212,7 @@ def resolve(
         batch_size=batch_size,
         sampling=sampling.name,
         images_per_class=sampling.images_per_class,
+        pairs=sampling.pairs,
         seed=asked["seed"],
         accumulate=asked["accumulate"],
         precision=fill.fill("precision", precision, fast_precision(device)),
@@ -266,7 +252,7 @@ def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
             f"{facts.count} image is too few: an encoder learns by comparing images\n"
             "  fix: name a source of at least 2, better some hundreds"
         )
-    if asked["batch_size"] is not None and asked["batch_size"] > facts.count:
+    if facts.pairs is None and asked["batch_size"] and asked["batch_size"] > facts.count:
         raise UsageError(
             f"--batch-size {asked['batch_size']} is more than the {facts.count} images\n"
             f"  fix: --batch-size {_largest_power(facts.count // 2)}, or leave it out"
@@ -350,17 +336,23 @@ def _batch_size(facts: Facts, size: int, device: torch.device) -> tuple[int, str
         wanted, reason = 64, "no GPU: a short run gains more from steps than from their size"
     else:
         wanted, reason = (512 if size <= SMALL_SIDE else 256), f"views of {size} px"
-    fits = _largest_power(facts.count // 4)
+    count, told = facts.seen
+    fits = _largest_power(count // 4)
     if fits < wanted:
-        return min(fits, facts.count), f"{facts.count} images: some steps an epoch"
+        return min(fits, count), f"{told}: some steps an epoch"
     return wanted, reason
 
 
 def _epochs(facts: Facts, views: int, device: torch.device) -> tuple[int, str]:
+    count, told = facts.seen
     if device.type == "cpu":
-        epochs = min(max(round(CPU_PICTURES / (views * facts.count)), 5), 200)
-        return epochs, f"{facts.count:,} images and no GPU: minutes, not hours"
-    return (200, "small images") if facts.side <= SMALL_SIDE else (100, "as papers compare")
+        epochs = min(max(round(CPU_PICTURES / (views * count)), 5), 200)
+        return epochs, f"{told} and no GPU: minutes, not hours"
+    usual, why = (200, "small images") if facts.side <= SMALL_SIDE else (100, "as papers compare")
+    if count <= facts.count:
+        return usual, why
+    epochs = max(round(usual * facts.count / count), 5)
+    return epochs, f"{told}: images come about as often as in {usual} epochs of them"
 
 
 def _backbone(
@@ -382,7 +374,8 @@ def _backbone(
 
 def _cpu_backbone(method: type[Method], size: int) -> tuple[str, dict[str, Any], str]:
     if method.needs_labels and size <= SMALL_SIDE:
-        return "small_conv", {}, "no GPU: with labels, four convolutions learn most in minutes"
+        reason = "no GPU: told what is alike, four convolutions learn most in minutes"
+        return "small_conv", {}, reason
     reason = "no GPU: narrow, halves at once, starts with all blocks at work: learns in minutes"
     return "resnet18", {"width": 16, "stem": "strided", "zero_init_residual": False}, reason
 

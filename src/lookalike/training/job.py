@@ -31,7 +31,7 @@ from lookalike.training.loop import Loop, Pace
 from lookalike.training.monitors import Monitors
 from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Run, RunFolder, differences
-from lookalike.training.sampling import needs_labels
+from lookalike.training.sampling import needs_labels, refuse_beside_pairs
 from lookalike.training.schedule import warmup_cosine
 from lookalike.training.teachers import Taught, choose_teachers
 from lookalike.views.picture import views_picture
@@ -59,6 +59,8 @@ def train(
     batch_size: int | None = None,
     sampling: Literal["shuffled", "classes", "identities"] | None = None,
     images_per_class: int | None = None,
+    pairs: str | Path | None = None,
+    pairs_balanced: bool | None = None,
     size: int | None = None,
     seed: int = 0,
     base_lr: float | None = None,
@@ -110,6 +112,9 @@ def train(
         sampling: what batches are drawn from: all images alike, some images of each of some
             classes, or many of a few identities among others; none: the method's.
         images_per_class: images of each class in a batch; none: the method's.
+        pairs: table of path_a, path_b and same, or LFW's pairs.txt, that says which images are
+            alike, for a method that takes pairs, such as drlim.
+        pairs_balanced: draw alike pairs and others in turn, not every pair once; none: in turn.
         size: side of a training view in pixels; none: as fits the images and the machine.
         seed: of everything that is random.
         base_lr: learning rate before it is scaled by the batch; none: the method's.
@@ -156,6 +161,7 @@ def train(
             f"--accumulate {accumulate}: {method} needs its whole batch at once\n"
             "  fix: a smaller --batch-size"
         )
+    refuse_beside_pairs(asked, method_class)
     folder = RunFolder(
         Path(out) if out else Path("runs") / f"{Path(source).stem}-{method.partition('.')[0]}"
     )
@@ -178,7 +184,9 @@ def train(
             )
             if labels != 1.0:
                 images.hide_labels(labels, seed=seed, listing=folder.path / "labelled.csv")
-            if needs_labels(sampling, method_class):
+            if pairs is not None:
+                images.read_pairs(Path(pairs))
+            elif needs_labels(sampling, method_class):
                 images.keep_labelled()
             start = start_from(from_, layer=from_layer) if from_ else None
             taught = choose_teachers(asked, method_class, images.images.class_names)

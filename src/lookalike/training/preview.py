@@ -18,7 +18,8 @@ from lookalike.data.resident import load_resident
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError
 from lookalike.methods.base import Method
-from lookalike.training.defaults import Facts, resolve
+from lookalike.training.defaults import resolve
+from lookalike.training.facts import Facts
 from lookalike.training.job import train
 from lookalike.views.picture import views_picture
 

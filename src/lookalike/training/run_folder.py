@@ -19,7 +19,7 @@ from lookalike.durable import NO_SPACE, no_space, write_atomically
 from lookalike.errors import UsageError
 
 FORMAT = 1
-HARMLESS = frozenset({"workers", "save_every", "log_every", "processes", "device", "from"})
+HARMLESS = frozenset({"workers", "save_every", "log_every", "processes", "device", "from", "pairs"})
 """What may change between a run and its resumption without changing a bit of the result."""
 
 
