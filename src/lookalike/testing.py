@@ -7,7 +7,9 @@ keeps it, and nothing is lost or changed.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ COMPILES = (2, 11)  # the first torch whose compiler can trace the similarity en
 def check_method(make: Callable[[Backbone], Method], *, classes: int = 4) -> None:
     """Hold a method to the contract, on a small net and random images.
 
+    One that takes pairs is held to it on pairs as well.
+
     Args:
         make: returns a new method around a backbone; a method's class is such a thing.
         classes: labels that the images carry.
@@ -31,7 +35,7 @@ def check_method(make: Callable[[Backbone], Method], *, classes: int = 4) -> Non
     Raises:
         AssertionError: a part of the contract is broken; the message says which.
     """
-    for check in (
+    checks = (
         _loss_is_a_finite_scalar,
         _forward_only_reads,
         _every_trained_parameter_gets_a_gradient,
@@ -40,9 +44,12 @@ def check_method(make: Callable[[Backbone], Method], *, classes: int = 4) -> Non
         _bfloat16_stays_close,
         _stages_lead_to_the_loss,
         _compiles_whole,
-    ):
+    )
+    for check, paired in itertools.product(checks, (False, True)):
         torch.manual_seed(0)
-        check(make(_Net()), classes)
+        method = make(_Net())
+        if method.takes_pairs or not paired:
+            check(method, partial(_batch, classes=classes, paired=paired))
 
 
 class _Net(Backbone):
@@ -63,26 +70,31 @@ class _Net(Backbone):
         return representation
 
 
-def _batch(method: Method, classes: int, seed: int = 0) -> Batch:
+_Draw = Callable[[Method, int], Batch]
+
+
+def _batch(method: Method, seed: int, *, classes: int, paired: bool) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     count = len(method.views.views)
     views = tuple(torch.rand(BATCH, 3, SIDE, SIDE, generator=generator) for _ in range(count))
     index = torch.arange(BATCH)
+    if paired:
+        return Batch(views, torch.full_like(index, -1), index, index[::2] % 4 == 0)
     return Batch(views, index % classes, index)
 
 
-def _train(method: Method, classes: int, start: int, stop: int, optimizer: torch.optim.SGD) -> None:
+def _train(method: Method, draw: _Draw, start: int, stop: int, optimizer: torch.optim.SGD) -> None:
     for number in range(start, stop):
         optimizer.zero_grad()
-        step = method(_batch(method, classes, seed=number))
+        step = method(draw(method, number))
         step.loss.backward()
         optimizer.step()
         with torch.no_grad():
             method.after_step(step, (number + 1) / 4)
 
 
-def _loss_is_a_finite_scalar(method: Method, classes: int) -> None:
-    step = method(_batch(method, classes))
+def _loss_is_a_finite_scalar(method: Method, draw: _Draw) -> None:
+    step = method(draw(method, 0))
     assert isinstance(step, Step), f"forward must return a Step, got {type(step).__name__}"
     assert step.loss.shape == (), f"the loss must be a scalar, got shape {tuple(step.loss.shape)}"
     assert bool(step.loss.isfinite()), f"the loss must be finite, got {step.loss.item()}"
@@ -92,7 +104,7 @@ def _loss_is_a_finite_scalar(method: Method, classes: int) -> None:
         assert not value.requires_grad, "what `carry` holds must be detached"
 
 
-def _forward_only_reads(method: Method, classes: int) -> None:
+def _forward_only_reads(method: Method, draw: _Draw) -> None:
     averages = {
         f"{name}.{buffer}" if name else buffer
         for name, layer in method.named_modules()
@@ -100,7 +112,7 @@ def _forward_only_reads(method: Method, classes: int) -> None:
         for buffer in ("running_mean", "running_var", "num_batches_tracked")
     }
     before = copy.deepcopy(method.state_dict())
-    batch = _batch(method, classes)
+    batch = draw(method, 0)
     views = tuple(view.clone() for view in batch.views)
     method(batch)
     for name, tensor in method.state_dict().items():
@@ -109,15 +121,15 @@ def _forward_only_reads(method: Method, classes: int) -> None:
         assert now.equal(then), "forward changed the views it was given"
 
 
-def _every_trained_parameter_gets_a_gradient(method: Method, classes: int) -> None:
-    method(_batch(method, classes)).loss.backward()
+def _every_trained_parameter_gets_a_gradient(method: Method, draw: _Draw) -> None:
+    method(draw(method, 0)).loss.backward()
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, f"{name} gets no gradient: freeze it or use it"
 
 
-def _after_step_leaves_the_optimizer_its_parameters(method: Method, classes: int) -> None:
-    step = method(_batch(method, classes))
+def _after_step_leaves_the_optimizer_its_parameters(method: Method, draw: _Draw) -> None:
+    step = method(draw(method, 0))
     step.loss.backward()
     torch.optim.SGD(_trained(method), lr=0.05).step()
     before = copy.deepcopy({name: each for name, each in _named(method) if each.requires_grad})
@@ -128,25 +140,25 @@ def _after_step_leaves_the_optimizer_its_parameters(method: Method, classes: int
         assert same, f"after_step moved {name}, which the optimizer trains"
 
 
-def _state_is_complete(method: Method, classes: int) -> None:
+def _state_is_complete(method: Method, draw: _Draw) -> None:
     """Two steps, a save, two steps must equal a load and two steps, to the bit."""
     fresh = copy.deepcopy(method)
     optimizer = torch.optim.SGD(_trained(method), lr=0.05, momentum=0.9)
-    _train(method, classes, 0, 2, optimizer)
+    _train(method, draw, 0, 2, optimizer)
     saved = copy.deepcopy((method.state_dict(), optimizer.state_dict(), torch.get_rng_state()))
-    _train(method, classes, 2, 4, optimizer)
+    _train(method, draw, 2, 4, optimizer)
     again = torch.optim.SGD(_trained(fresh), lr=0.05, momentum=0.9)
     fresh.load_state_dict(saved[0])
     again.load_state_dict(saved[1])
     torch.set_rng_state(saved[2])
-    _train(fresh, classes, 2, 4, again)
+    _train(fresh, draw, 2, 4, again)
     for name, tensor in method.state_dict().items():
         same = tensor.equal(fresh.state_dict()[name])
         assert same, f"{name} differs after a resume: something the step needs is not in the state"
 
 
-def _bfloat16_stays_close(method: Method, classes: int) -> None:
-    batch = _batch(method, classes)
+def _bfloat16_stays_close(method: Method, draw: _Draw) -> None:
+    batch = draw(method, 0)
     full = method(batch).loss
     with torch.autocast("cpu", torch.bfloat16):
         half = method(batch).loss
@@ -155,9 +167,9 @@ def _bfloat16_stays_close(method: Method, classes: int) -> None:
     assert bool(close), f"bfloat16 changes the loss from {full.item()} to {half.item()}"
 
 
-def _stages_lead_to_the_loss(method: Method, classes: int) -> None:
+def _stages_lead_to_the_loss(method: Method, draw: _Draw) -> None:
     method.eval()  # with the statistics of a batch, an image would not be the same twice
-    images = _batch(method, classes).views[0]
+    images = draw(method, 0).views[0]
     with torch.no_grad():
         stages = method.stages(images)
         representation, embedding = method.backbone(images), method.embed(images)
@@ -177,11 +189,11 @@ def _same(first: Tensor, second: Tensor) -> bool:
     return first.shape == second.shape and torch.allclose(first, second, rtol=1e-4, atol=1e-5)
 
 
-def _compiles_whole(method: Method, classes: int) -> None:
+def _compiles_whole(method: Method, draw: _Draw) -> None:
     """Trace forward as torch.compile does, which a break in its graph would stop."""
     if _torch_version() < COMPILES:
         return
-    batch = _batch(method, classes)
+    batch = draw(method, 0)
     torch.manual_seed(1)
     eager = method(batch).loss
     torch.compiler.reset()  # it gives up on code that it has seen too often, in other methods

@@ -39,13 +39,24 @@ ARGUMENTS = {
 # Likewise of a method's own backbone: dropout draws other numbers on each process.
 NETWORKS = {"exemplar": {"patch": 16, "dropout": 0.0}}
 
+PAIRED = " on pairs"  # behind the name of a method that takes pairs, where it gets them
+
 
 def methods():
     return sorted(registry.names("methods"))
 
 
+def cases():
+    taken = [name for name in methods() if load(name).takes_pairs]
+    return [*methods(), *(name + PAIRED for name in taken)]
+
+
+def load(name):
+    return registry.load(registry.locate("methods", name))
+
+
 def make(name, backbone=None, **arguments):
-    method = registry.load(registry.locate("methods", name))
+    method = load(name)
     if method.default_backbone or backbone is None:
         network = NETWORKS.get(name, {})
         backbone = build_backbone(method.default_backbone or "small_conv", width=4, **network)
@@ -62,10 +73,10 @@ def a_teacher(kind):
     return Teacher(network, size=16)
 
 
-def trained(name):
+def trained(case):
     """Return a method after some steps, as the loop and DistributedDataParallel would take them."""
     torch.manual_seed(0)
-    method = make(name).double()
+    method = make(case.removesuffix(PAIRED)).double()
     if world_size() > 1:
         synchronize_batch_norm(method)
     parameters = [each for each in method.parameters() if each.requires_grad]
@@ -77,10 +88,15 @@ def trained(name):
         views = [torch.rand(shape, generator=generator).double() for _ in method.views.views]
         index = torch.randperm(IMAGES, generator=generator)[:BATCH]
         rank = dist.get_rank() if world_size() > 1 else 0
-        share = (part.chunk(world_size())[rank] for part in (*views, index))
-        *views, index = share
+        similar = torch.rand(BATCH // 2, generator=generator) < 0.5
+        share = (part.chunk(world_size())[rank] for part in (*views, index, similar))
+        *views, index, similar = share
+        if case.endswith(PAIRED):
+            batch = Batch(tuple(views), torch.full_like(index, -1), index, similar)
+        else:
+            batch = Batch(tuple(views), index % 4, index)
         optimizer.zero_grad()
-        step = method(Batch(tuple(views), index % 4, index))
+        step = method(batch)
         step.loss.backward()
         loss = step.loss.detach().clone()
         if world_size() > 1:
@@ -97,20 +113,20 @@ def trained(name):
 
 
 def on_each_process():
-    return {name: trained(name) for name in methods()}
+    return {case: trained(case) for case in cases()}
 
 
 @functools.cache
-def alone(name):
-    return trained(name)
+def alone(case):
+    return trained(case)
 
 
-@pytest.mark.parametrize("name", methods())
-def test_several_processes_are_one(name, ranks):
+@pytest.mark.parametrize("case", cases())
+def test_several_processes_are_one(case, ranks):
     """Losses, parameters, averages, queues and banks after some steps."""
     for result in ranks:
-        for key, value in alone(name).items():
-            torch.testing.assert_close(result[name][key], value, rtol=1e-6, atol=1e-9, msg=key)
+        for key, value in alone(case).items():
+            torch.testing.assert_close(result[case][key], value, rtol=1e-6, atol=1e-9, msg=key)
 
 
 @pytest.mark.parametrize("name", methods())

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.data.order import epoch_order
+from lookalike.data.pairs import Pairs
 from lookalike.data.samplers import (
     SHUFFLED,
     Classes,
     Identities,
+    Paired,
     appearances,
     class_order,
     identity_order,
@@ -191,19 +193,65 @@ def test_appearances_count_what_came_before(values):
 @pytest.mark.parametrize("order", [SHUFFLED, Classes(4), Identities(4)], ids=str)
 def test_every_epoch_has_as_many_images(order):
     labels = labels_of([9, 17, 4, 30, 12])
-    lengths = {len(order.lay_out(labels, batch_size=16, seed=1, epoch=epoch)) for epoch in range(9)}
-    assert len(lengths) == 1
+    laid = [order.lay_out(labels, batch_size=16, seed=1, epoch=epoch) for epoch in range(9)]
+    assert len({len(each.positions) for each in laid}) == 1
+    assert {each.similar for each in laid} == {None}
 
 
 def test_orders_are_those_of_their_functions():
     labels, when = labels_of([9, 17, 4, 30, 12]), {"seed": 1, "epoch": 3}
-    laid = SHUFFLED.lay_out(labels, batch_size=16, **when)
+    laid, _ = SHUFFLED.lay_out(labels, batch_size=16, **when)
     assert laid.tolist() == epoch_order(72, **when).tolist()
-    laid = Classes(4).lay_out(labels, batch_size=16, **when)
+    laid, _ = Classes(4).lay_out(labels, batch_size=16, **when)
     same = class_order(labels, per_class=4, classes_per_batch=4, **when)
     assert laid.tolist() == same.tolist()
-    laid = Identities(4).lay_out(labels, batch_size=16, **when)
+    laid, _ = Identities(4).lay_out(labels, batch_size=16, **when)
     same = identity_order(labels, batch_size=16, per_class=4, **when)
     assert laid.tolist() == same.tolist()
     with pytest.raises(ValueError, match="multiple of 4 images a class, got 18"):
         Classes(4).lay_out(labels, batch_size=18, **when)
+
+
+TABLE = [(3, 1, True), (0, 4, False), (1, 4, True), (2, 0, False), (4, 3, True), (1, 2, True)]
+
+
+def table(rows=TABLE):
+    first, second, same = (np.array(column) for column in zip(*rows, strict=True))
+    return Pairs(first, second, same, np.full(len(rows), -1))
+
+
+def told(laid):
+    """Return the rows that an epoch shows, as the table has them."""
+    pairs = laid.positions.reshape(-1, 2).tolist()
+    return [(*pair, alike) for pair, alike in zip(pairs, laid.similar.tolist(), strict=True)]
+
+
+def test_pairs_of_a_table_come_as_it_tells_them():
+    """Each once, image beside image with what is said of them, and otherwise in the next epoch."""
+    order, labels = Paired(table(), balanced=False), np.full(5, -1)
+    epochs = [
+        told(order.lay_out(labels, batch_size=4, seed=2, epoch=epoch)) for epoch in range(2)
+    ]
+    assert all(sorted(epoch) == sorted(TABLE) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    again = Paired(table(), balanced=False).lay_out(labels, batch_size=4, seed=2, epoch=1)
+    assert told(again) == epochs[1]
+
+
+def test_balanced_pairs_of_a_table_are_alike_in_turn():
+    laid = Paired(table(), balanced=True).lay_out(np.zeros(5), batch_size=4, seed=2, epoch=0)
+    assert laid.similar.tolist() == [True, False] * 3
+    assert set(told(laid)) <= set(TABLE)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6])
+def test_a_table_knows_how_many_images_an_epoch_has(balanced, count):
+    order = Paired(table(TABLE[:count]), balanced=balanced)
+    laid = order.lay_out(np.zeros(5), batch_size=2, seed=0, epoch=0)
+    assert order.images == len(laid.positions) == 2 * len(laid.similar)
+
+
+def test_a_batch_ends_with_a_pair():
+    with pytest.raises(ValueError, match="batch_size must be even, to hold whole pairs, got 5"):
+        Paired(table(), balanced=False).lay_out(np.zeros(5), batch_size=5, seed=0, epoch=0)
