@@ -135,6 +135,8 @@ def test_missing_images_are_one_line_with_how_many_and_the_first(tmp_path: Path)
     assert "3 of the 8 pairs" in first
     assert first.endswith("the first is 'Cy/Cy_0001' on line 5")
     assert "--allow-missing" in second
+    with pytest.raises(DataError, match=r"pairs are of, or draw them$"):
+        read_pairs(write_lfw(tmp_path), faces(without="Cy"), otherwise="draw them")
 
 
 def test_pairs_that_are_left_out_are_counted_and_folds_stay(tmp_path: Path) -> None:

@@ -229,9 +229,7 @@ def told(laid):
 def test_pairs_of_a_table_come_as_it_tells_them():
     """Each once, image beside image with what is said of them, and otherwise in the next epoch."""
     order, labels = Paired(table(), balanced=False), np.full(5, -1)
-    epochs = [
-        told(order.lay_out(labels, batch_size=4, seed=2, epoch=epoch)) for epoch in range(2)
-    ]
+    epochs = [told(order.lay_out(labels, batch_size=4, seed=2, epoch=epoch)) for epoch in range(2)]
     assert all(sorted(epoch) == sorted(TABLE) for epoch in epochs)
     assert epochs[0] != epochs[1]
     again = Paired(table(), balanced=False).lay_out(labels, batch_size=4, seed=2, epoch=1)

@@ -1,13 +1,16 @@
 """Batches are a function of (seed, epoch, number) alone: not of workers, processes or the past."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from lookalike.data.pairs import Pairs
 from lookalike.data.quarantine import Quarantine
 from lookalike.data.resident import load_resident
-from lookalike.data.samplers import SHUFFLED, Classes, Identities
+from lookalike.data.samplers import SHUFFLED, Classes, Identities, Paired
 from lookalike.data.sources import open_source
 from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
 from lookalike.training.distributed import World
@@ -67,6 +70,8 @@ def assert_same(ones, others):
             assert view.equal(same)
         assert one.labels.equal(other.labels)
         assert one.index.equal(other.index)
+        assert (one.similar is None) == (other.similar is None)
+        assert one.similar is None or one.similar.equal(other.similar)
 
 
 def test_resident_batches_are_those_of_their_number(photos):
@@ -124,12 +129,22 @@ def test_a_file_that_breaks_in_training_is_listed_and_replaced(photos, tmp_path)
         assert broken.name in (tmp_path / "unreadable.csv").read_text()
 
 
-ORDERS = [Classes(3), Identities(2)]
+# Each of 14 images with the next, and with the one after that: an image is in four pairs.
+ALIKE = {tuple(sorted((n, (n + 1) % IMAGES))) for n in range(IMAGES)}
+APART = {tuple(sorted((n, (n + 2) % IMAGES))) for n in range(IMAGES)}
+TABLE = np.array(sorted(ALIKE | APART))
+PAIRS = Pairs(
+    TABLE[:, 0],
+    TABLE[:, 1],
+    np.array([tuple(pair) in ALIKE for pair in TABLE.tolist()]),
+    np.full(len(TABLE), -1),
+)
+ORDERS = [Classes(3), Identities(2), Paired(PAIRS, balanced=True)]
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=str)
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("kind", ["resident", "streamed"])
-def test_batches_by_class_go_on_in_the_middle_of_an_epoch(photos, tmp_path, kind, order):
+def test_batches_of_an_order_go_on_in_the_middle_of_an_epoch(photos, tmp_path, kind, order):
     def batches(start):
         settings = viewing(order=order)
         if kind == "resident":
@@ -139,9 +154,10 @@ def test_batches_by_class_go_on_in_the_middle_of_an_epoch(photos, tmp_path, kind
     assert_same(list(batches(0))[1:], batches(1))
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=str)
-@pytest.mark.parametrize("size", [2, 3])
-def test_processes_share_batches_by_class(photos, size, order):
+@pytest.mark.parametrize(
+    ("order", "size"), [*itertools.product(ORDERS[:2], (2, 3)), (ORDERS[2], 3)]
+)
+def test_processes_share_batches_of_an_order(photos, size, order):
     whole = resident(photos, viewing(order=order)).epoch(0, start=0, stop=2)
     shares = (
         resident(photos, viewing(World(rank, size, CPU), order=order)).epoch(0, start=0, stop=2)
@@ -150,6 +166,65 @@ def test_processes_share_batches_by_class(photos, size, order):
     for batch, parts in zip(whole, zip(*shares, strict=True), strict=True):
         assert batch.labels.equal(torch.cat([part.labels for part in parts]))
         assert batch.index.equal(torch.cat([part.index for part in parts]))
+        if batch.similar is not None:
+            assert batch.similar.equal(torch.cat([part.similar for part in parts]))
+
+
+def test_no_pair_is_parted(photos):
+    settings = viewing(World(1, 2, CPU), order=ORDERS[2])
+    said = "batch_size must hold as many pairs for each of 2 processes, got 6"
+    with pytest.raises(ValueError, match=said):
+        next(resident(photos, settings).epoch(0, start=0, stop=1))
+
+
+def pairs_of(batch):
+    pairs = (tuple(sorted(pair)) for pair in batch.index.reshape(-1, 2).tolist())
+    return list(zip(pairs, batch.similar.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["resident", "streamed"])
+def test_a_batch_is_of_pairs_with_what_is_said_of_each(photos, tmp_path, kind):
+    settings = viewing(order=Paired(PAIRS, balanced=False))
+    made = resident(photos, settings) if kind == "resident" else None
+    made = made or streamed(photos, settings, tmp_path)
+    shown = [pair for batch in made.epoch(0, start=0, stop=9) for pair in pairs_of(batch)]
+    assert len(set(shown)) == len(shown) == 27
+    for pair, similar in shown:
+        assert pair in (ALIKE if similar else APART)
+
+
+def test_an_image_of_several_pairs_is_seen_anew_in_each(photos):
+    settings = viewing(order=Paired(PAIRS, balanced=False))
+    batches = list(resident(photos, settings).epoch(0, start=0, stop=9))
+    index = torch.cat([batch.index for batch in batches])
+    views = torch.cat([batch.views[0] for batch in batches])
+    for image in range(IMAGES):
+        seen = views[index == image].flatten(1)
+        assert len(seen.unique(dim=0)) == len(seen) >= 3
+
+
+def test_an_image_whose_other_breaks_in_training_is_paired_with_itself(photos, tmp_path):
+    """What is shown in the broken one's stead is of no pair, so nobody knows what it is like."""
+    made = streamed(photos, viewing(order=Paired(PAIRS, balanced=False)), tmp_path, 0, 0.2)
+    files = sorted(photos.rglob("*.png"))
+    whole = {number: files[number].read_bytes() for number in (4, 5)}  # alike, and broken both
+    for number, content in whole.items():
+        files[number].write_bytes(content[:40])
+    try:
+        batches = list(made.epoch(0, start=0, stop=9))
+    finally:
+        for number, content in whole.items():
+            files[number].write_bytes(content)
+    shown = [pair for batch in batches for pair in pairs_of(batch)]
+    assert not {4, 5} & {image for pair, _ in shown for image in pair}
+    alone = [pair for pair, _ in shown if pair[0] == pair[1]]
+    assert len(alone) >= 6  # of the 7 pairs of either, for one of the 28 waits for another epoch
+    for (first, second), similar in shown:
+        known = ALIKE if similar else APART
+        assert (first, second) in known or (first == second and similar)
+    for batch in batches:
+        for view, same in batch.views[0].reshape(3, 2, -1):
+            assert not view.equal(same)
 
 
 def test_a_batch_is_of_classes(photos):

@@ -3,10 +3,13 @@
 import inspect
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from lookalike.data.pairs import Pairs
 from lookalike.errors import DataError, UsageError
+from lookalike.methods.drlim import DrLIM
 from lookalike.methods.exemplar import Exemplar
 from lookalike.methods.metric import Metric
 from lookalike.methods.npid import NPID
@@ -176,3 +179,19 @@ def test_with_labels_a_cpu_gets_the_small_network(method):
     assert (settings.backbone, settings.backbone_arguments) == ("small_conv", {})
     larger = resolve(asked | {"method": "metric"}, method, labelled, torch.device("cuda"))
     assert larger.backbone == "resnet18"
+
+
+def test_pairs_are_counted_as_the_images_they_show():
+    """Minutes stay minutes with a long list, and a GPU shows images about as often as ever."""
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    asked |= {"method": "drlim"}
+    listed = {}
+    for count in (100, 6000, 60_000):
+        same = np.arange(count) % 2 == 0
+        pairs = Pairs(np.zeros(count), np.ones(count), same, np.full(count, -1))
+        facts = Facts(count=10_000, side=32, resident=True, pairs=pairs)
+        listed[count] = [resolve(asked, DrLIM, facts, device) for device in (CPU, GPU)]
+    assert [on_cpu.epochs for on_cpu, _ in listed.values()] == [200, 20, 5]
+    assert [on_gpu.epochs for _, on_gpu in listed.values()] == [200, 167, 17]
+    reasons = {each.name: each.reason for each in listed[60_000][1].choices}
+    assert reasons["epochs"] == "60,000 pairs: images come about as often as in 200 epochs of them"
