@@ -33,6 +33,8 @@ def photos(tmp_path_factory):
     squares, kept = load_squares(images, 24)
     path = tmp_path_factory.mktemp("photos") / "photos.npz"
     np.savez(path, images=squares.transpose(0, 2, 3, 1), labels=images.labels[kept])
+    neighbours = [f"{a:02d},{(a + 1) % 96:02d},{a % 2}" for a in range(48)]  # as many as steps want
+    (path.parent / "pairs.csv").write_text("\n".join(["path_a,path_b,same", *neighbours]))
     return path
 
 
@@ -43,6 +45,7 @@ def start(photos, out, *, workers=0, processes=1, method="simclr"):
         launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [*launcher, "-m", "lookalike", "train", str(photos), "--out", str(out), *ARGUMENTS]
     command += ["--method", method]
+    command += ["--pairs", str(photos.parent / "pairs.csv")] if method == "drlim" else []
     if workers:
         command += ["--resident-mb", "0", "--workers", str(workers)]
     return subprocess.Popen(
@@ -96,12 +99,12 @@ def saved(out):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "processes", "method"),
-    [(0, 1, "moco"), (2, 1, "simclr"), (0, 2, "npid"), (2, 2, "simclr")],
+    [(0, 1, "moco"), (2, 1, "simclr"), (0, 2, "npid"), (2, 2, "simclr"), (2, 2, "drlim")],
 )
 def test_killed_at_random_moments_it_ends_as_if_never_killed(
     tmp_path, photos, workers, processes, method
 ):
-    """With a queue and a slow copy, with a memory bank, and with nothing but the network."""
+    """With a queue and a slow copy, with a memory bank, on pairs, and with the network alone."""
     settings = {"workers": workers, "processes": processes, "method": method}
     finish(start(photos, tmp_path / "whole", **settings))
     expected = ending(tmp_path / "whole")
