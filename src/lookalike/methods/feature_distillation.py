@@ -83,6 +83,11 @@ class FeatureDistillation(Distillation):
             self.matching = FeatureMatching(feature, backbone, teachers[0], **layers)
         self.feature_weight = feature_weight
 
+    @property
+    def asks_by_index(self) -> bool:
+        """Never: the teacher's layers are looked at, and it has to see for that."""
+        return False
+
     def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return the () weighted loss of the layers and of the answers."""
         student, teacher, *variance = self.matching()
