@@ -106,10 +106,13 @@ class Distillation(Method):
         answers = [teacher(*asked) for teacher in self.teachers]
         from_labels = soft_cross_entropy_loss(logits, wanted)
         agree = (logits.detach().argmax(1) == answers[0].argmax(1)).float().mean()
-        listening = (self.progress < self.until) | (self.until >= 1)
         loss = self.label_weight * from_labels
-        loss = loss + listening * self.taught(logits, answers, batch)
+        loss = loss + self.listens() * self.taught(logits, answers, batch)
         return Step(loss, {"from_labels": from_labels.detach(), "agreement": agree})
+
+    def listens(self) -> Tensor:
+        """Return () whether it is early enough to learn from a teacher."""
+        return (self.progress < self.until) | (self.until >= 1)
 
     def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return the () weighted loss of (B, C) logits against what each teacher answers.

@@ -39,7 +39,7 @@ class FeatureDistillation(Distillation):
         ValueError: a layer does not exist, or the two cannot be compared.
 
     Deviations: a layer is learnt together with the labels, where FitNets learns it first; crd
-    compares within the batch and keeps no memory.
+    compares within the batch, and `--method crd` with the paper's memory.
     """
 
     def __init__(
