@@ -275,11 +275,11 @@ class _Job:
     def run(self, *, evaluate: bool) -> None:
         """Train to the end, then write the encoder and, if wanted, its numbers and gallery."""
         began, ended = time.monotonic(), "failed"
+        if self.here.device.type == "cpu":
+            keep_freed_memory()
+        method = self._build()  # what it refuses leaves no run behind
+        kept, choices = self._kept(method)
         try:
-            if self.here.device.type == "cpu":
-                keep_freed_memory()
-            method = self._build()
-            kept, choices = self._kept(method)
             if self.here.leads:
                 self._announce([*self.settings.choices, *choices])
             if kept is not None:
