@@ -6,7 +6,7 @@ import os
 import pytest
 
 from lookalike import durable
-from lookalike.durable import write_atomically
+from lookalike.durable import open_atomically, write_atomically
 from lookalike.errors import LookalikeError
 
 
@@ -50,3 +50,28 @@ def test_other_problems_are_told_as_they_are(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="input/output error"):
         write_atomically(tmp_path / "numbers.json", b"new")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_is_written_in_parts_takes_its_name_at_the_end(tmp_path):
+    path = tmp_path / "rows.npy"
+    write_atomically(path, b"old")
+    with open_atomically(path) as file:
+        for part in (b"ne", b"w"):
+            file.write(part)
+            assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_whatever_breaks_off_the_writing_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "rows.npy"
+    write_atomically(path, b"old")
+
+    def break_off():
+        with open_atomically(path) as file:
+            file.write(b"ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["rows.npy"]

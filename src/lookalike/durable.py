@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from lookalike.errors import LookalikeError
 
@@ -27,18 +30,31 @@ def write_atomically(path: Path, content: bytes) -> None:
         LookalikeError: no space is left; the old file is untouched.
         OSError: it cannot be written for another reason.
     """
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the name once all is written and nothing went wrong.
+
+    Raises:
+        LookalikeError: no space is left; the old file is untouched.
+        OSError: it cannot be written for another reason.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
         if problem.errno in NO_SPACE:
             raise no_space(path) from problem
         raise
+    finally:
+        temporary.unlink(missing_ok=True)  # there only if something went wrong
     sync_folder(path.parent)
 
 

@@ -22,6 +22,7 @@ IMAGES, BATCH, STEPS = 24, 12, 3
 ARGUMENTS = {
     "densely_guided": {"response_weight": 0.5},
     "distillation": {"response": "dist", "mixup": True},
+    "crd": {"image_count": IMAGES, "negatives": 16, "class_count": 4},
     "cpc": {"steps": 1, "jitter": 0.0, "directions": "all"},
     "embedding_distillation": {"dim": 16, "queue_size": 20},
     "exemplar": {"image_count": IMAGES},

@@ -42,3 +42,28 @@ def test_no_gradient_comes_out_and_a_copy_is_its_own():
     other = copy.deepcopy(teacher)
     other.network[1].weight.zero_()
     assert bool(teacher.network[1].weight.any())
+
+
+def test_by_heart_it_answers_by_position_and_only_if_it_is_told_which():
+    teacher, images = a_teacher(), torch.rand(3, 3, 2, 2)
+    answers = torch.arange(20.0).view(5, 4)
+    teacher.remember(answers)
+    index = torch.tensor([4, 0, 4])
+    assert teacher(images, index).equal(answers[index])
+    torch.testing.assert_close(teacher(images), teacher.network(images))
+
+
+def test_what_it_does_not_know_by_heart_the_network_tells():
+    teacher, images = a_teacher(), torch.rand(3, 3, 2, 2)
+    answers = torch.arange(20.0).view(5, 4)
+    answers[2] = torch.nan
+    teacher.remember(answers)
+    found = teacher(images, torch.tensor([1, 2, 3]))
+    assert found[[0, 2]].equal(answers[[1, 3]])
+    torch.testing.assert_close(found[1], teacher.network(images)[1])
+
+
+def test_what_it_knows_by_heart_is_in_no_state():
+    teacher = a_teacher()
+    teacher.remember(torch.zeros(5, 4))
+    assert not teacher.state_dict()

@@ -9,21 +9,28 @@ import torch
 import torch.nn.functional as F
 
 from lookalike.losses.attention_transfer import attention_transfer_loss
+from lookalike.losses.correlation_congruence import correlation_congruence_loss
 from lookalike.losses.dist import dist_loss
 from lookalike.losses.dkd import dkd_loss
+from lookalike.losses.embedding_regression import embedding_regression_loss
 from lookalike.losses.fitnet import fitnet_loss
 from lookalike.losses.kd import kd_loss
 from lookalike.losses.logit_mse import logit_mse_loss
 from lookalike.losses.nst import nst_loss
+from lookalike.losses.similarity_distillation import similarity_distillation_loss
 from lookalike.losses.vid import vid_loss
 
-N, C, H, W = 6, 5, 4, 3
+N, C, H, W, K = 6, 5, 4, 3, 8
 LABELS = torch.tensor([0, 4, 2, 2, 1, 3])
 GENERATOR = torch.Generator().manual_seed(0)
 STUDENT, TEACHER = 2 * torch.randn(2, N, C, dtype=torch.float64, generator=GENERATOR)
 OURS, THEIRS = torch.randn(2, N, C, H, W, dtype=torch.float64, generator=GENERATOR)
 SMALL = torch.randn(N, C, H // 2, W // 3, dtype=torch.float64, generator=GENERATOR)
 SCALE = torch.randn(C, dtype=torch.float64, generator=GENERATOR)
+ANCHORS = F.normalize(torch.randn(K, C, dtype=torch.float64, generator=GENERATOR), dim=1)
+OWN_ANCHORS = F.normalize(torch.randn(K, C + 1, dtype=torch.float64, generator=GENERATOR), dim=1)
+WIDER = torch.randn(N, C + 1, dtype=torch.float64, generator=GENERATOR)
+UNIT, UNIT_TEACHER = F.normalize(STUDENT, dim=1), F.normalize(TEACHER, dim=1)
 
 
 def kl_sum(student, teacher, temperature=1.0):
@@ -84,6 +91,27 @@ def soft_label_mean(student, teacher, temperature):
     return temperature**2 * (p * (p.log() - q.log())).mean()
 
 
+def divergences(student, anchors, temperature=0.04):
+    """Return the terms of KL between both sides' similarities to anchors, (N, K)."""
+    said = (F.normalize(student, dim=1) @ anchors.T / temperature).log_softmax(1)
+    wanted = (UNIT_TEACHER @ ANCHORS.T / temperature).log_softmax(1)
+    return wanted.exp() * (wanted - said)
+
+
+def published_seed():
+    """Return what SEED's code does: the image itself is the first column of both sides."""
+    first = [(side * UNIT_TEACHER).sum(1, keepdim=True) for side in (UNIT, UNIT_TEACHER)]
+    said = torch.cat([first[0], UNIT @ ANCHORS.T], 1) / 0.2
+    wanted = torch.cat([first[1], UNIT_TEACHER @ ANCHORS.T], 1) / 1e-4
+    return -(wanted.softmax(1) * said.log_softmax(1)).sum(1).mean()
+
+
+def taylor(rows, gamma=0.4):
+    """Return the kernel of correlation congruence, to the second order, of all pairs."""
+    cosines = 2 * gamma * rows @ rows.T
+    return torch.exp(torch.tensor(-2 * gamma)) * (1 + cosines + cosines**2 / 2)
+
+
 # What ours is given as the variance, so that it is theirs: softplus of the parameter.
 LOG_VARIANCE = torch.log(torch.log(1 + torch.exp(SCALE)))
 POOLED = F.avg_pool2d(OURS, (2, 3))
@@ -140,6 +168,54 @@ FACTORS = {
         1,
         nst_loss(OURS, THEIRS),
     ),
+    "embedding_regression, DisCo": (
+        F.mse_loss(UNIT, UNIT_TEACHER, reduction="sum"),
+        N,
+        embedding_regression_loss(STUDENT, TEACHER),
+    ),
+    "embedding_regression, mse_loss": (
+        F.mse_loss(STUDENT, TEACHER),
+        1 / C,
+        embedding_regression_loss(STUDENT, TEACHER, normalise=False),
+    ),
+    "embedding_regression, cosine_embedding_loss": (
+        F.cosine_embedding_loss(STUDENT, TEACHER, torch.ones(N)),
+        1 / 2,
+        embedding_regression_loss(STUDENT, TEACHER),
+    ),
+    "similarity_distillation, CompRess with one queue": (
+        divergences(STUDENT, ANCHORS).sum() / N,
+        1,
+        similarity_distillation_loss(STUDENT, TEACHER, ANCHORS),
+    ),
+    "similarity_distillation, CompRess with two queues": (
+        divergences(WIDER, OWN_ANCHORS).sum() / N,
+        1,
+        similarity_distillation_loss(WIDER, TEACHER, ANCHORS, OWN_ANCHORS),
+    ),
+    "similarity_distillation, SEED": (
+        published_seed(),
+        1,
+        similarity_distillation_loss(
+            STUDENT,
+            TEACHER,
+            ANCHORS,
+            temperature=0.2,
+            teacher_temperature=1e-4,
+            pair=True,
+            form="cross_entropy",
+        ),
+    ),
+    "similarity_distillation, KLDivLoss()": (
+        divergences(STUDENT, ANCHORS).mean(),
+        1 / K,
+        similarity_distillation_loss(STUDENT, TEACHER, ANCHORS),
+    ),
+    "correlation_congruence, paper": (
+        (taylor(UNIT) - taylor(UNIT_TEACHER)).pow(2).sum() / N**2,
+        (N - 1) / N,
+        correlation_congruence_loss(STUDENT, TEACHER),
+    ),
     "vid, RepDistiller": (published_vid(), 1 / (C * H * W), vid_loss(OURS, THEIRS, LOG_VARIANCE)),
 }
 
@@ -166,3 +242,24 @@ def test_torchdistills_kd_of_alpha_is_1_less_alpha():
     published = alpha * hard + (1 - alpha) * temperature**2 * kl_sum(STUDENT, TEACHER, 4) / N
     ours = alpha * hard + (1 - alpha) * kd_loss(STUDENT, TEACHER, temperature=temperature)
     torch.testing.assert_close(ours, published)
+
+
+def neighbours_in_the_batch(student):
+    """Return what RepDistiller calls correlation: errors of a row times those of the next."""
+    errors = (student - UNIT_TEACHER).abs()
+    return (errors[:-1] * errors[1:]).sum(1).mean()
+
+
+def norm_of_correlations(student):
+    """Return torchdistill's form, with the kernel: a norm and not its square, over N^2."""
+    return torch.dist(taylor(student), taylor(UNIT_TEACHER), 2) / N**2
+
+
+@pytest.mark.parametrize("published", [neighbours_in_the_batch, norm_of_correlations])
+def test_no_factor_makes_ours_the_correlation_congruence_of_the_codes(published):
+    near = F.normalize(UNIT_TEACHER + 0.1 * UNIT, dim=1)
+    ratios = [
+        (published(student) / correlation_congruence_loss(student, UNIT_TEACHER)).item()
+        for student in (UNIT, UNIT.roll(1, 0), near)
+    ]
+    assert max(ratios) > 1.5 * min(ratios)

@@ -172,6 +172,14 @@ def test_what_cannot_be_is_said_in_one_line(photos, tmp_path, settings, said):
         train(photos, out=tmp_path / "run", **{**TINY, **settings})
 
 
+def test_arguments_that_a_method_refuses_leave_no_run_behind(photos, tmp_path):
+    with pytest.raises(UsageError, match="temperature"):
+        train(photos, out=tmp_path / "run", **TINY, method_arguments={"temperature": 0.0})
+    assert not (tmp_path / "run" / "run.json").exists()
+    again = train(photos, out=tmp_path / "run", **TINY, evaluate=False)
+    assert again.status == "done"
+
+
 def test_the_record_is_json(run):
     record = json.loads((run.path / "run.json").read_text())
     assert record["resolved"]["images"] == 32

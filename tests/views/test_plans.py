@@ -1,7 +1,9 @@
 import math
 
 import pytest
+import torch
 
+from lookalike.views.make import make_views
 from lookalike.views.plans import (
     BYOL,
     EXEMPLAR,
@@ -155,3 +157,60 @@ def test_metric_learning_crops_and_mirrors_one_view():
     (view,) = METRIC.views
     assert (view.area, view.ratio, view.flip) == ((0.16, 1.0), (3 / 4, 4 / 3), 0.5)
     assert view == View(area=view.area, ratio=view.ratio, flip=view.flip, interpolation="bilinear")
+
+
+DRAWN = {
+    "area": (0.9, 0.9),
+    "flip": 0.5,
+    "translation": 0.1,
+    "scale": (0.9, 1.1),
+    "rotation": 5.0,
+    "jitter": (0.0, 0.0, 0.0, 0.1),
+    "principal": (0.5, 2.0),
+    "tone": 1.0,
+    "hue_shift": 0.1,
+    "grey": 0.2,
+    "blur": 1.0,
+    "solarise": 0.2,
+}
+SETTLED = {
+    "ratio": (3 / 4, 4 / 3),
+    "flip": 1.0,
+    "scale": (0.8, 0.8),
+    "jitter_probability": 0.0,
+    "principal": (2.0, 2.0),
+    "grey": 1.0,
+    "solarise": 1.0,
+}
+
+
+@pytest.mark.parametrize("field", DRAWN)
+def test_one_thing_that_is_drawn_makes_a_view_random(field):
+    assert View().fixed
+    assert not View(**{field: DRAWN[field]}).fixed
+
+
+def looks(view, epoch):
+    """Return what a view shows of images of three shapes, in an epoch."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (9, 3, 25, 24), generator=generator, dtype=torch.uint8)
+    sizes = torch.tensor([[25, 24], [24, 24], [13, 22]]).repeat(3, 1)
+    plan, index = Plan("one", (view,), normalise=False), torch.arange(9)
+    return make_views(plan, pixels, sizes, index, size=16, seed=3, epoch=epoch)[0]
+
+
+@pytest.mark.parametrize("field", SETTLED)
+def test_a_fixed_view_shows_an_image_alike_in_every_epoch(field):
+    """Of an image that is a pixel higher than wide as well."""
+    view = View(
+        **{"jitter": (0.0, 0.3, 0.0, 0.0), "jitter_probability": 0.0} | {field: SETTLED[field]}
+    )
+    assert view.fixed
+    first = looks(view, epoch=0)
+    assert all(looks(view, epoch=epoch).equal(first) for epoch in range(1, 6))
+
+
+@pytest.mark.parametrize("field", DRAWN)
+def test_a_view_that_is_not_fixed_does_change(field):
+    view = View(**{field: DRAWN[field]})
+    assert any(not looks(view, epoch=epoch).equal(looks(view, epoch=0)) for epoch in range(1, 6))

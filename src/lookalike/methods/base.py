@@ -154,6 +154,14 @@ class Method(nn.Module, ABC):
         """
         return {}
 
+    @property
+    def asks_by_index(self) -> bool:
+        """Whether all that it takes of its teachers is `teacher(view, batch.index)`.
+
+        They may then answer by heart where an image looks the same in every epoch.
+        """
+        return False
+
     @abstractmethod
     def forward(self, batch: Batch) -> Step:
         """Return the loss of a batch, reading state and changing none."""

@@ -90,6 +90,11 @@ class Distillation(Method):
         """Return one output a class, where the source names any."""
         return {"class_count": (classes, "one output for each class")} if classes else {}
 
+    @property
+    def asks_by_index(self) -> bool:
+        """Whether teachers see images as they are, and not mixed."""
+        return not self.mixup
+
     def forward(self, batch: Batch) -> Step:
         """Return the weighted sum of what is learnt from labels and from the teachers."""
         (view,), known = batch.views, (batch.labels >= 0).unsqueeze(1)
@@ -97,13 +102,17 @@ class Distillation(Method):
         if self.mixup:
             view, wanted = mix(view, wanted, gather(batch.index))
         logits = self.embed(view)
-        answers = [teacher(view) for teacher in self.teachers]
+        asked = (view, batch.index) if self.asks_by_index else (view,)
+        answers = [teacher(*asked) for teacher in self.teachers]
         from_labels = soft_cross_entropy_loss(logits, wanted)
         agree = (logits.detach().argmax(1) == answers[0].argmax(1)).float().mean()
-        listening = (self.progress < self.until) | (self.until >= 1)
         loss = self.label_weight * from_labels
-        loss = loss + listening * self.taught(logits, answers, batch)
+        loss = loss + self.listens() * self.taught(logits, answers, batch)
         return Step(loss, {"from_labels": from_labels.detach(), "agreement": agree})
+
+    def listens(self) -> Tensor:
+        """Return () whether it is early enough to learn from a teacher."""
+        return (self.progress < self.until) | (self.until >= 1)
 
     def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return the () weighted loss of (B, C) logits against what each teacher answers.

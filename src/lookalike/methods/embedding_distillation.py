@@ -20,6 +20,7 @@ from lookalike.methods.base import Batch, Method, Recipe, Step
 from lookalike.nn.gather import gather
 from lookalike.nn.heads import mlp
 from lookalike.nn.queue import Queue
+from lookalike.nn.teacher import Teacher
 from lookalike.similarity import unit_rows
 from lookalike.views.plans import METRIC
 
@@ -54,7 +55,7 @@ class EmbeddingDistillation(Method):
     def __init__(
         self,
         backbone: Backbone,
-        teachers: Sequence[nn.Module] = (),
+        teachers: Sequence[Teacher] = (),
         *,
         dim: int,
         queue_size: int = 4096,
@@ -75,10 +76,15 @@ class EmbeddingDistillation(Method):
         self.similarity_weight = similarity_weight
         self.temperature = temperature
 
+    @property
+    def asks_by_index(self) -> bool:
+        """Always: its vectors of the views are all that is taken of the teacher."""
+        return True
+
     def forward(self, batch: Batch) -> Step:
         """Return how far the student's vectors and similarities are from the teacher's."""
         (view,) = batch.views
-        student, teacher = self.embed(view), self.teachers[0](view)
+        student, teacher = self.embed(view), self.teachers[0](view, batch.index)
         regression = embedding_regression_loss(student, teacher)
         similarity = similarity_distillation_loss(
             student,

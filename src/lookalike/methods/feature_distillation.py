@@ -39,7 +39,7 @@ class FeatureDistillation(Distillation):
         ValueError: a layer does not exist, or the two cannot be compared.
 
     Deviations: a layer is learnt together with the labels, where FitNets learns it first; crd
-    compares within the batch and keeps no memory.
+    compares within the batch, and `--method crd` with the paper's memory.
     """
 
     def __init__(
@@ -82,6 +82,11 @@ class FeatureDistillation(Distillation):
             layers = {"student_layer": student_layer, "teacher_layer": teacher_layer}
             self.matching = FeatureMatching(feature, backbone, teachers[0], **layers)
         self.feature_weight = feature_weight
+
+    @property
+    def asks_by_index(self) -> bool:
+        """Never: the teacher's layers are looked at, and it has to see for that."""
+        return False
 
     def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
         """Return the () weighted loss of the layers and of the answers."""

@@ -23,6 +23,8 @@ class Teacher(nn.Module):
     def __init__(self, network: nn.Module, *, size: int, name: str = "the teacher") -> None:
         super().__init__()
         self._network = (network.eval().requires_grad_(False),)  # a tuple: no child
+        self._known: Tensor | None = None
+        self._gaps = False
         self.size = size
         self.name = name
 
@@ -42,11 +44,28 @@ class Teacher(nn.Module):
         self.network._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
+    def remember(self, answers: Tensor) -> None:
+        """Answer by heart from now on, where it is told which images it is asked about.
+
+        Args:
+            answers: (N, D), row i of what the network says of image i; NaN where that is not known.
+        """
+        self._known, self._gaps = answers, bool(answers[:, 0].isnan().any())
+
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (B, D), what the network says of (B, 3, H, W) images, without gradient."""
-        answers: Tensor = self.network(images)
-        return answers
+    def forward(self, images: Tensor, index: Tensor | None = None) -> Tensor:
+        """Return (B, D), what the network says of images, without gradient.
+
+        Args:
+            images: (B, 3, H, W).
+            index: (B,) int64 positions of the images in their data set, where these are views as
+                the plan makes them; None: they are changed, and only the network can tell.
+        """
+        if index is None or self._known is None:
+            answers: Tensor = self.network(images)
+            return answers
+        known = self._known[index.to(self._known.device)].to(images.device)
+        return torch.where(known.isnan(), self.network(images), known) if self._gaps else known
 
 
 def count_classes(teachers: Sequence[Teacher], class_count: int | None) -> int:

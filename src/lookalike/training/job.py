@@ -27,10 +27,11 @@ from lookalike.training.building import build_method, start_from
 from lookalike.training.collection import Collection, collect
 from lookalike.training.defaults import Resolved, resolve
 from lookalike.training.distributed import World, world
+from lookalike.training.kept_answers import KeptAnswers
 from lookalike.training.loop import Loop, Pace
 from lookalike.training.monitors import Monitors
 from lookalike.training.progress import Progress
-from lookalike.training.run_folder import Run, RunFolder, differences
+from lookalike.training.run_folder import Choice, Run, RunFolder, differences
 from lookalike.training.sampling import needs_labels, refuse_beside_pairs
 from lookalike.training.schedule import warmup_cosine
 from lookalike.training.teachers import Taught, choose_teachers
@@ -282,12 +283,16 @@ class _Job:
     def run(self, *, evaluate: bool) -> None:
         """Train to the end, then write the encoder and, if wanted, its numbers and gallery."""
         began, ended = time.monotonic(), "failed"
+        if self.here.device.type == "cpu":
+            keep_freed_memory()
+        method = self._build()  # what it refuses leaves no run behind
+        kept, choices = self._kept(method)
         try:
             if self.here.leads:
-                self._announce()
-            if self.here.device.type == "cpu":
-                keep_freed_memory()
-            method = self._build()
+                self._announce([*self.settings.choices, *choices])
+            if kept is not None:
+                workers = self.settings.workers
+                kept.give(self.images, self._viewing(), workers=workers, progress=self.progress)
             self._loop(method).run()
             if self.here.leads:
                 encoder = self._encoder(method)
@@ -302,19 +307,19 @@ class _Job:
             if self.here.leads:
                 self.folder.finish(ended, time.monotonic() - began)
 
-    def _announce(self) -> None:
+    def _announce(self, choices: list[Choice]) -> None:
         """Write run.json and the picture of the views; say what was chosen, and why."""
         say, settings, images = self.progress.say, self.settings, self.images
         name = (
             torch.cuda.get_device_name(self.here.device) if self.here.device.type == "cuda" else ""
         )
-        self.folder.start(self.record, list(settings.choices), name or str(self.here.device))
+        self.folder.start(self.record, choices, name or str(self.here.device))
         unreadable = len(images.quarantine)
         listed = f", {unreadable:,} unreadable (listed in unreadable.csv)" if unreadable else ""
         told = images.tell_labels(settings.sampling, self.method)
         say(f"data     {len(images.images):,} images from {images.spec}{told}{listed}")
-        width = max((len(choice.name) for choice in settings.choices), default=0)
-        for number, choice in enumerate(settings.choices):
+        width = max((len(choice.name) for choice in choices), default=0)
+        for number, choice in enumerate(choices):
             start = "chosen" if number == 0 else ""
             value = f"{choice.value:g}" if isinstance(choice.value, float) else choice.value
             say(f"{start:8} {choice.name:{width}} {value}  ({choice.reason})")
@@ -340,22 +345,33 @@ class _Job:
         torch.manual_seed(settings.seed * 1_000_003 + here.rank + 1)  # dropout differs
         return method
 
-    def _loop(self, method: Method) -> Loop:
-        settings, here = self.settings, self.here
-        peak = settings.optim_arguments["lr"]
-        steps = settings.epochs * self.steps_an_epoch
-        warmup = min(round(settings.warmup_epochs * self.steps_an_epoch), steps)
-        make = registry.load(registry.locate("training.optim", settings.optim))
-        viewing = Viewing(
+    def _kept(self, method: Method) -> tuple[KeptAnswers | None, list[Choice]]:
+        """Return the table of the teachers' answers, if there shall be one, and why."""
+        if not self.teachers:
+            return None, []
+        kept = KeptAnswers(self.folder.path, self.teachers, self.record)
+        wanted, choice = kept.choose(method, self._viewing(), epochs=self.settings.epochs)
+        return (kept if wanted else None), [choice]
+
+    def _viewing(self) -> Viewing:
+        settings = self.settings
+        return Viewing(
             plan=settings.plan,
             size=settings.size,
             batch_size=settings.batch_size,
             seed=settings.seed,
             mean=self.mean,
             std=self.std,
-            world=here,
+            world=self.here,
             order=settings.drawn.order,
         )
+
+    def _loop(self, method: Method) -> Loop:
+        settings, here = self.settings, self.here
+        peak = settings.optim_arguments["lr"]
+        steps = settings.epochs * self.steps_an_epoch
+        warmup = min(round(settings.warmup_epochs * self.steps_an_epoch), steps)
+        make = registry.load(registry.locate("training.optim", settings.optim))
         pace = Pace(
             epochs=settings.epochs,
             steps_an_epoch=self.steps_an_epoch,
@@ -382,7 +398,7 @@ class _Job:
         loop = Loop(
             method,
             make(method, method.constant_rate, **settings.optim_arguments),
-            self.images.batches(viewing, workers=settings.workers),
+            self.images.batches(self._viewing(), workers=settings.workers),
             monitors,
             pace=pace,
             folder=self.folder,

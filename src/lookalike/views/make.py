@@ -48,6 +48,7 @@ def crop_boxes(
     tall = (area / ratio).sqrt().round()
     wide = (area * ratio).sqrt().round()
     fits = (tall >= 1) & (tall <= height) & (wide >= 1) & (wide <= width)
+    fits &= view.area[0] < 1  # else rounding alone would say which pixels are left out
     # One attempt more, which always fits: the largest central crop of an allowed ratio.
     narrowest, widest = view.ratio
     tall = torch.cat([tall, (width / narrowest).round().clamp(min=1).minimum(height)], dim=1)

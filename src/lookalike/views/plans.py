@@ -16,7 +16,8 @@ class View:
     """How one view of an image is made, in this order; what is left at its default does not happen.
 
     Attributes:
-        area: share of the image's pixels that a crop covers, lowest and highest, in (0, 1].
+        area: share of the image's pixels that a crop covers, lowest and highest, in (0, 1]; (1, 1)
+            is the largest crop of a ratio allowed, from the middle.
         ratio: width over height of a crop, lowest and highest, drawn log-uniformly.
         interpolation: how the crop is resized, always with antialiasing.
         flip: probability of mirroring left and right.
@@ -105,6 +106,18 @@ class View:
     def tints(self) -> bool:
         """Whether its colours change by more than the jitter."""
         return bool(self.tone or self.hue_shift) or self.principal != (1.0, 1.0)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether an image looks the same whenever this view is made of it."""
+        drawn = (self.translation, self.rotation, self.tone, self.hue_shift, self.blur)
+        return (
+            self.area[0] == 1
+            and not any(drawn)
+            and not (self.jitter_probability and any(self.jitter))
+            and {self.flip, self.grey, self.solarise} <= {0, 1}
+            and all(low == high for low, high in (self.scale, self.principal))
+        )
 
 
 @dataclass(frozen=True)
