@@ -83,8 +83,10 @@ class FeatureDistillation(Distillation):
             self.matching = FeatureMatching(feature, backbone, teachers[0], **layers)
         self.feature_weight = feature_weight
 
-    def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
+    def taught(
+        self, logits: Tensor, answers: Sequence[Tensor], batch: Batch, wanted: Tensor
+    ) -> Tensor:
         """Return the () weighted loss of the layers and of the answers."""
         student, teacher, *variance = self.matching()
         layers = self.compare_layers(gather(student), gather(teacher), *variance)
-        return super().taught(logits, answers, batch) + self.feature_weight * layers
+        return super().taught(logits, answers, batch, wanted) + self.feature_weight * layers
