@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from lookalike.backbones.base import EncodesInStages
 from lookalike.backbones.resnet import ResNet, resnet18, resnet34, resnet50
 
 
@@ -51,6 +52,17 @@ def test_stem_keeps_halves_or_quarters(stem, sides):
         stage.register_forward_hook(lambda _module, _args, maps: seen.append(maps.shape[-1]))
     network(small_images(side=32))
     assert tuple(seen) == sides
+
+
+@pytest.mark.parametrize("make", [resnet18, resnet34, resnet50])
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_after_a_stage_comes_what_is_left(make, stem):
+    network = make(width=4, stem=stem, zero_init_residual=False).eval()
+    images = small_images(side=32)
+    assert isinstance(network, EncodesInStages)
+    for number, maps in enumerate(network.stages(images), 1):
+        assert maps.shape[1] == network.widths[number - 1]
+        torch.testing.assert_close(network.after(number)(maps), network(images))
 
 
 @pytest.mark.parametrize("make", [resnet18, resnet34, resnet50])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from lookalike.backbones.base import EncodesInStages
 from lookalike.backbones.small import small_conv
 
 
@@ -29,6 +30,15 @@ def test_stages_are_the_maps_and_the_last_is_averaged():
     stages = network.stages(images)
     assert [maps.shape[1:] for maps in stages] == [(4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2)]
     assert torch.equal(stages[-1].mean((2, 3)), network(images))
+
+
+def test_after_a_stage_comes_what_is_left():
+    network = small_conv(width=4).eval()
+    images = torch.rand(2, 3, 16, 16)
+    assert isinstance(network, EncodesInStages)
+    for number, maps in enumerate(network.stages(images), 1):
+        assert maps.shape[1] == network.widths[number - 1]
+        torch.testing.assert_close(network.after(number)(maps), network(images))
 
 
 def test_the_smallest_picture_passes():

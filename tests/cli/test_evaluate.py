@@ -68,6 +68,38 @@ def test_layers_need_labels(
     assert "no layer can be probed" in shown.err
 
 
+def test_a_student_is_compared_with_its_teacher_when_asked(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = "--backbone small_conv --epochs 1 --batch-size 16 --device cpu --no-evaluate"
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    branches = ["--method", "sftn", "--student.width", "2", "--backbone.width", "4"]
+    taught = ["--method", "pesf", "--teacher", str(teacher), "--backbone.width", "2"]
+    assert main(["train", str(photos), "--out", str(teacher), *branches, *short.split()]) == 0
+    assert main(["train", str(photos), "--out", str(student), *taught, *short.split()]) == 0
+    words = ["evaluate", str(student), "--data", str(photos), "--teacher", str(teacher)]
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["teacher"]["run"] == str(teacher)
+    assert 0 <= told["teacher"]["agreement"] <= 1
+    assert told["teacher"]["temperature"] == 4
+    assert json.loads((student / "evaluation.json").read_text()) == told
+    assert main(["report", str(student)]) == 0
+    capsys.readouterr()
+    assert main(words) == 0
+    assert f"beside the teacher {teacher}" in capsys.readouterr().out
+
+
+def test_a_teacher_must_be_a_run(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--data", str(photos), "--teacher", str(photos)]) == 2
+    assert "no run.json" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--data", str(photos), "--teacher", str(run)]) == 2
+    assert "which tells no classes apart" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", ["--data nowhere", "--k 0", "--temperature 0"])
 def test_refuses_what_cannot_be(
     run: Path, photos: Path, capsys: pytest.CaptureFixture[str], words: str

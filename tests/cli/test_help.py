@@ -48,6 +48,7 @@ def test_the_manual_of_a_choice_tells_of_its_own_options(
     main(["train", "--optim", "lars", "--help"])
     shown = capsys.readouterr().out
     assert "Of the optimizer, lars" in shown
+    assert "Of the student's backbone, whichever is chosen" in shown
     assert "--optim.trust-coefficient X" in shown
     assert "--optim.nesterov" not in shown
 

@@ -31,14 +31,16 @@ ARGUMENTS = {
     "moco": {"queue_size": 32, "splits": 1},
     "mutual": {"class_count": 4},
     "npid": {"image_count": IMAGES, "noise": 16},
+    "pesf": {"mixup": True},
     "proxy_nca": {"class_count": 4},
+    "sftn": {"class_count": 4, "student_arguments": {"width": 2}},
     "soteacher": {"class_count": 4, "image_count": IMAGES},
     "supervised": {"class_count": 4, "mixup": True},
     "teacher_free": {"class_count": 4},
 }
 
-# Likewise of a method's own backbone: dropout draws other numbers on each process.
-NETWORKS = {"exemplar": {"patch": 16, "dropout": 0.0}}
+# Likewise of a backbone, where not any will do: dropout draws other numbers on each process.
+NETWORKS = {"exemplar": {"patch": 16, "dropout": 0.0}, "sftn": {}}
 
 PAIRED = " on pairs"  # behind the name of a method that takes pairs, where it gets them
 
@@ -58,7 +60,7 @@ def load(name):
 
 def make(name, backbone=None, **arguments):
     method = load(name)
-    if method.default_backbone or backbone is None:
+    if method.default_backbone or name in NETWORKS or backbone is None:
         network = NETWORKS.get(name, {})
         backbone = build_backbone(method.default_backbone or "small_conv", width=4, **network)
     taught = ([a_teacher(method.needs_teacher)],) if method.needs_teacher else ()

@@ -180,6 +180,22 @@ def test_half_precision_is_raised():
     assert linear_cka(logits, logits[:, :2]) == linear_cka(full, full[:, :2])
 
 
+def test_a_table_shows_what_there_is():
+    """Features that are all equal are alike to nothing: then the row is left out."""
+    logits, labels = torch.eye(4), torch.arange(4)
+    features = torch.arange(8.0).view(4, 2)
+    known = {"student_features": features, "teacher_features": 3 - 2 * features}
+    found = measure_teacher(logits, logits.flip(0), labels, **known)
+    assert found.to_json()["feature_similarity"] == pytest.approx(1)
+    shown = dict(line.split("  ", 1) for line in found.lines())
+    assert shown["top-1"].split() == ["0.0%", "100.0%"]
+    assert shown["they agree on"].split() == ["0.0%"]
+    for equal in (known | {"teacher_features": torch.ones(4, 2)}, {}):
+        bare = measure_teacher(logits, logits.flip(0), labels, **equal)
+        assert bare.to_json()["feature_similarity"] is None
+        assert len(bare.lines()) == len(found.lines()) - 1
+
+
 def test_nonsense_is_refused():
     logits, labels = torch.ones(4, 3), torch.zeros(4, dtype=torch.int64)
     refusals = [

@@ -44,6 +44,19 @@ def test_gradient_is_the_difference_of_the_softmaxes_times_t_over_n(temperature)
     torch.testing.assert_close(got, temperature * (q - p) / 6)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_a_teacher_that_learns_gets_the_gradient_of_the_divergence_and_no_other(temperature):
+    student, teacher = (each.requires_grad_() for each in logits(1))
+    loss = kd_loss(student, teacher, temperature=temperature, stop_gradient=False)
+    ours, theirs = torch.autograd.grad(loss, (student, teacher))
+    (alone,) = torch.autograd.grad(kd_loss(student, teacher, temperature=temperature), student)
+    torch.testing.assert_close(ours, alone)
+    log_q, log_p = ((each.detach() / temperature).log_softmax(1) for each in (student, teacher))
+    p, apart = log_p.exp(), log_p - log_q
+    known = temperature * p * (apart - (p * apart).sum(1, keepdim=True)) / 6
+    torch.testing.assert_close(theirs, known)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_it_is_soft_label_cross_entropy_less_the_teachers_entropy(temperature):
     student, teacher = logits(2)

@@ -10,6 +10,7 @@ from lookalike.losses.dkd import dkd_loss
 from lookalike.losses.kd import kd_loss
 from lookalike.methods.base import Batch
 from lookalike.methods.distillation import Distillation
+from lookalike.nn.mixup import mix
 from lookalike.nn.teacher import Teacher
 from lookalike.testing import check_method
 
@@ -61,6 +62,20 @@ def test_the_loss_is_a_weighted_sum_of_labels_and_softened_answers():
         logits, said, temperature=3.0
     )
     torch.testing.assert_close(method(batch).loss, known)
+
+
+def test_teacher_and_student_see_the_same_mixture():
+    """Function matching, arXiv:2106.05237: one view, mixed once, for both."""
+    method, batch, seen = a_method(mixup=True), a_batch(), []
+    networks = (method.backbone, method.teachers[0].network)
+    for network in networks:
+        network.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    method(batch)
+    student, teacher = seen
+    assert teacher.equal(student)
+    mixed, _ = mix(batch.views[0], torch.eye(6), batch.index)
+    assert student.equal(mixed)
+    assert not student.allclose(batch.views[0])
 
 
 def test_several_teachers_count_as_one_whose_probabilities_are_the_mean():

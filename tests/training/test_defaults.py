@@ -14,6 +14,7 @@ from lookalike.methods.exemplar import Exemplar
 from lookalike.methods.metric import Metric
 from lookalike.methods.npid import NPID
 from lookalike.methods.proxy_nca import ProxyNCA
+from lookalike.methods.sftn import SFTN
 from lookalike.methods.simclr import SimCLR
 from lookalike.training.defaults import resolve
 from lookalike.training.facts import Facts
@@ -169,6 +170,26 @@ def test_a_method_that_looks_at_one_view_may_look_twice_as_often():
         for views in ("npid", "simclr_small")
     )
     assert (one, two) == (24, 12)
+
+
+def test_a_student_reaches_the_method_that_trains_for_one():
+    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
+    given = {"student": "resnet18", "student_arguments": {"width": 8}}
+    settings = resolve(asked | given | {"method": "sftn"}, SFTN, HANDS, CPU)
+    assert settings.method_arguments == {**given, "class_count": 5}
+
+
+@pytest.mark.parametrize(
+    ("given", "fix"),
+    [
+        ({"loss": "triplet"}, "--method metric"),
+        ({"student": "small_conv"}, "--method sftn"),
+        ({"student_arguments": {"width": 8}}, "--method sftn"),
+    ],
+)
+def test_what_a_method_does_not_take_is_refused_with_one_that_does(given, fix):
+    with pytest.raises(UsageError, match=f"--{next(iter(given))[:4]}.*: simclr .*\n.*{fix}"):
+        resolved(**given)
 
 
 @pytest.mark.parametrize("method", [Metric, ProxyNCA])

@@ -59,15 +59,16 @@ def test_batches_do_not_matter(run, squares):
         torch.testing.assert_close(vectors, parts[name])
 
 
-@pytest.mark.parametrize("key", ["method", "backbone", "loss"])
+@pytest.mark.parametrize("key", ["method", "backbone", "loss", "student"])
 def test_code_from_elsewhere_is_not_run_unless_trusted(run, tmp_path, monkeypatch, key):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text("raise RuntimeError('this was run')\n")
     shutil.copytree(run.path, "copy")
     record = json.loads(Path("copy/run.json").read_text())
     named = {key: "mine.py:Mine"}
-    if key == "loss":
-        named = {"method": "metric", "method_arguments": named}
+    if key in ("loss", "student"):
+        method, needed = {"loss": ("metric", {}), "student": ("sftn", {"class_count": 5})}[key]
+        named = {"method": method, "method_arguments": {**needed, **named}}
     record["resolved"] |= named
     Path("copy/run.json").write_text(json.dumps(record))
     with pytest.raises(UsageError, match=r"needs the code of mine\.py:Mine"):

@@ -33,3 +33,19 @@ class EncodesGrid(Protocol):
 
     def grid(self, images: Tensor, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Return (B, rows, columns, dim); `change` is done to the (N, 3, S, S) patches before."""
+
+
+@runtime_checkable
+class EncodesInStages(Protocol):
+    """A backbone that makes maps stage by stage, each of the one before, and averages the last.
+
+    widths: channels of each stage's map; the last is `dim`.
+    """
+
+    widths: tuple[int, ...]
+
+    def stages(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the map of every stage: (B, 3, H, W) -> (B, C, H', W') each."""
+
+    def after(self, stage: int) -> nn.Module:
+        """Return what comes after so many stages: (B, widths[stage - 1], H', W') -> (B, dim)."""

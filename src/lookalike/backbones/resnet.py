@@ -168,6 +168,7 @@ class ResNet(Backbone):
             stages.append(stage(block, channels, width << number, depth, 1 if number == 0 else 2))
             channels = (width << number) * block.expansion
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.widths = tuple((width << number) * block.expansion for number in range(4))
         self._initialise(zero_init_residual)
 
     def _initialise(self, zero_init_residual: bool) -> None:
@@ -177,9 +178,19 @@ class ResNet(Backbone):
             elif zero_init_residual and isinstance(module, BasicBlock | Bottleneck):
                 nn.init.zeros_(module.last_norm.weight)
 
+    def stages(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the map of every stage: (B, 3, H, W) -> (B, C, H', W') each."""
+        maps = [self.pool(F.relu(self.bn1(self.conv1(images)), inplace=True))]
+        for blocks in (self.layer1, self.layer2, self.layer3, self.layer4):
+            maps.append(blocks(maps[-1]))
+        return tuple(maps[1:])
+
+    def after(self, stage: int) -> nn.Module:
+        """Return what comes after so many stages, and the average: of maps to (B, dim)."""
+        rest = (self.layer1, self.layer2, self.layer3, self.layer4)[stage:]
+        return nn.Sequential(*rest, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, dim), the average over the last stage's map."""
-        x = self.pool(F.relu(self.bn1(self.conv1(images)), inplace=True))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        representations: Tensor = x.mean(dim=(2, 3))
+        representations: Tensor = self.stages(images)[-1].mean(dim=(2, 3))
         return representations

@@ -33,6 +33,7 @@ class SmallConv(Backbone):
         _check.at_least(1, width=width)
         super().__init__(dim=8 * width)
         channels = (3, width, 2 * width, 4 * width, 8 * width)
+        self.widths = channels[1:]
         self.layers = nn.Sequential()
         for number, (before, after) in enumerate(pairwise(channels)):
             stride = 1 if number == 0 else 2
@@ -48,6 +49,10 @@ class SmallConv(Backbone):
             if isinstance(layer, nn.ReLU):
                 maps.append(x)
         return tuple(maps)
+
+    def after(self, stage: int) -> nn.Module:
+        """Return the layers after so many convolutions, and the average: of maps to (B, dim)."""
+        return nn.Sequential(*self.layers[3 * stage :], nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, dim), the average over the last map."""

@@ -27,11 +27,13 @@ class Group:
     name: as before the dot.
     room: where the choice is made; "" if there is none.
     entry: what takes the arguments whatever was chosen; "" if that is the choice itself.
+    noun: what the choice is called; "" if that is what its room calls it.
     """
 
     name: str
     room: str
     entry: str = ""
+    noun: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def _section(group: Group, chosen: str | None) -> Section:
     else:
         known = [chosen] if chosen else registry.names(group.room)
         locations = [_locate(group.room, name) for name in known]
-        heading = f"Of the {registry.noun(group.room)}, {chosen or 'whichever is chosen'}"
+        noun = group.noun or registry.noun(group.room)
+        heading = f"Of the {noun}, {chosen or 'whichever is chosen'}"
     options: dict[str, Option] = {}
     for location in locations:
         for option in registry.options(location):

@@ -8,7 +8,7 @@ from typing import Any
 from lookalike.cli.command import Group
 from lookalike.cli.terminal import finish, print_json, say
 
-GROUPS = (Group("student", "backbones"),)
+GROUPS = (Group("student", "backbones", noun="student's backbone"),)
 
 
 def distill(

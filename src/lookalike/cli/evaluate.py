@@ -21,6 +21,7 @@ def evaluate(
     *,
     data: str,
     layers: bool = False,
+    teacher: Path | None = None,
     json: bool = False,
     trust_code: bool = False,
     **protocol: Any,
@@ -31,6 +32,7 @@ def evaluate(
         run: folder of a run, or the model folder in it.
         data: images to ask about: a folder, archive, .npz, table or known name such as hands/test.
         layers: also probe after every layer of the head, to see where best to cut it off.
+        teacher: a run that tells the same classes apart, to compare the answers of this one with.
         json: print one JSON object in place of the table.
         trust_code: let code come from the file or package that the model or run names.
         protocol: how to measure, as `scorecard.score` takes it.
@@ -40,7 +42,10 @@ def evaluate(
     from lookalike.gallery import make_gallery
     from lookalike.inference import load_encoder
     from lookalike.scorecard import score
+    from lookalike.training.answers import compare_answers
+    from lookalike.training.run_folder import Run
 
+    sides = (Run(run), Run(teacher)) if teacher is not None else ()
     is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
     if is_run:
         protocol.setdefault("trained_on", _images_of(run))
@@ -54,14 +59,18 @@ def evaluate(
         card = score(encoder, data, progress=count, **protocol)
     if layers and not card.layers:
         say("no layer can be probed where nobody can vote")
+    told, lines = card.to_json(), card.lines()
+    if sides:
+        say(f"comparing its answers with those of {teacher}")
+        measures = compare_answers(*sides, card.queries, trust_code=trust_code)
+        told["teacher"] = {"run": str(teacher), **measures.to_json()}
+        lines += [f"beside the teacher {teacher}", *measures.lines()]
     if json:
-        print_json(card.to_json())
+        print_json(told)
     else:
-        print("\n".join(card.lines()))
+        print("\n".join(lines))
     if is_run:
-        write_atomically(
-            run / "evaluation.json", json_format.dumps(card.to_json(), indent=2).encode()
-        )
+        write_atomically(run / "evaluation.json", json_format.dumps(told, indent=2).encode())
         make_gallery(encoder, card.queries, path=run / "gallery.npz")
         finish(run / "evaluation.json", run / "gallery.npz", following=f"lookalike report {run}")
 

@@ -16,6 +16,7 @@ GROUPS = (
     Group("method", "methods"),
     Group("backbone", "backbones"),
     Group("loss", "losses"),
+    Group("student", "backbones", noun="student's backbone"),
     Group("views", "views.plans", entry="View"),
     Group("optim", "training.optim"),
 )

@@ -8,7 +8,8 @@ arXiv:1910.01348.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,27 @@ class TeacherMeasures:
     student_calibration_error: float
     bins: int
     feature_similarity: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values; None where a likeness of features is not defined."""
+        likeness = self.feature_similarity
+        undefined = likeness is None or math.isnan(likeness)
+        return {**asdict(self), "feature_similarity": None if undefined else likeness}
+
+    def lines(self) -> list[str]:
+        """Return a table for people."""
+        errors = (self.teacher_calibration_error, self.student_calibration_error)
+        likeness = self.to_json()["feature_similarity"]
+        rows = {
+            f"{self.images:,} labelled images": f"{'teacher':>12}{'student':>12}",
+            "top-1": f"{self.teacher_top1:12.1%}{self.student_top1:12.1%}",
+            "calibration error": "".join(f"{error:12.3f}" for error in errors),
+            "they agree on": f"{self.agreement:12.1%}",
+            "KL(teacher || student)": f"{self.divergence:12.3f} nats",
+            f"teacher's entropy, T = {self.temperature:g}": f"{self.teacher_entropy:12.3f} nats",
+            "features alike (linear CKA)": "" if likeness is None else f"{likeness:12.3f}",
+        }
+        return [f"{label:28}{shown}" for label, shown in rows.items() if shown]
 
 
 def measure_teacher(

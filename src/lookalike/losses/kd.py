@@ -6,7 +6,13 @@ from lookalike import _check
 from lookalike.losses._teacher import prepare
 
 
-def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 4.0) -> Tensor:
+def kd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    temperature: float = 4.0,
+    stop_gradient: bool = True,
+) -> Tensor:
     """How far the student's softened classes are from the teacher's: T^2 KL(teacher || student).
 
     The gradient of a student's logits is T (q_S - q_T) / N, q the softmax of logits / T: that of
@@ -15,8 +21,10 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
 
     Args:
         student_logits: (N, C), N >= 1; gets the gradient.
-        teacher_logits: (N, C) of the same images; gets none.
+        teacher_logits: (N, C) of the same images; gets none unless told otherwise.
         temperature: T > 0; higher makes more of the classes that are unlikely.
+        stop_gradient: whether the teacher's side is a constant. False where it learns, too; its
+            gradient of an image's logits is then T p (log p - log q - KL(p || q)) / N.
 
     Returns:
         () mean over the N images, in T^2 nats, >= 0 up to rounding: 0 where the logits differ by
@@ -29,7 +37,7 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: floa
     """
     _check.same_matrix(student_logits=student_logits, teacher_logits=teacher_logits)
     _check.positive(temperature=temperature)
-    student, teacher = prepare(student_logits, teacher_logits)
+    student, teacher = prepare(student_logits, teacher_logits, stop_gradient=stop_gradient)
     log_q, log_p = ((each / temperature).log_softmax(1) for each in (student, teacher))  # (N, C)
     loss: Tensor = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(1).mean()
     return loss

@@ -53,11 +53,13 @@ class DenselyGuided(Distillation):
         self.silent = silent
         self.label_weight *= max(len(teachers), 1)
 
-    def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
+    def taught(
+        self, logits: Tensor, answers: Sequence[Tensor], batch: Batch, wanted: Tensor
+    ) -> Tensor:
         """Return the () sum of the weighted losses of (B, C) logits against those who are heard."""
         count = len(answers)
         alone = super().taught
-        losses = torch.stack([alone(logits, [each], batch) for each in answers])
+        losses = torch.stack([alone(logits, [each], batch, wanted) for each in answers])
         first = (gather(batch.index).double().sum() * _STEP) % 1 * count  # in [0, count)
         places = (torch.arange(count, device=logits.device) - first.floor()) % count
         return (losses * (places >= self.silent)).sum()

@@ -107,15 +107,23 @@ class Distillation(Method):
         from_labels = soft_cross_entropy_loss(logits, wanted)
         agree = (logits.detach().argmax(1) == answers[0].argmax(1)).float().mean()
         loss = self.label_weight * from_labels
-        loss = loss + self.listens() * self.taught(logits, answers, batch)
+        loss = loss + self.listens() * self.taught(logits, answers, batch, wanted)
         return Step(loss, {"from_labels": from_labels.detach(), "agreement": agree})
 
     def listens(self) -> Tensor:
         """Return () whether it is early enough to learn from a teacher."""
         return (self.progress < self.until) | (self.until >= 1)
 
-    def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
+    def taught(
+        self, logits: Tensor, answers: Sequence[Tensor], batch: Batch, wanted: Tensor
+    ) -> Tensor:
         """Return the () weighted loss of (B, C) logits against what each teacher answers.
+
+        Args:
+            logits: of the student.
+            answers: of each teacher, (B, C).
+            batch: what both see.
+            wanted: (B, C) classes of the images as both see them, mixed or not.
 
         Raises:
             TypeError: the loss of answers takes no such arguments.

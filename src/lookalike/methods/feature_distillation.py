@@ -88,8 +88,10 @@ class FeatureDistillation(Distillation):
         """Never: the teacher's layers are looked at, and it has to see for that."""
         return False
 
-    def taught(self, logits: Tensor, answers: Sequence[Tensor], batch: Batch) -> Tensor:
+    def taught(
+        self, logits: Tensor, answers: Sequence[Tensor], batch: Batch, wanted: Tensor
+    ) -> Tensor:
         """Return the () weighted loss of the layers and of the answers."""
         student, teacher, *variance = self.matching()
         layers = self.compare_layers(gather(student), gather(teacher), *variance)
-        return super().taught(logits, answers, batch) + self.feature_weight * layers
+        return super().taught(logits, answers, batch, wanted) + self.feature_weight * layers

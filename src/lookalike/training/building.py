@@ -90,13 +90,21 @@ def start_from(run: str | Path, *, layer: str | None = None) -> Encoder:
     )
 
 
-def load_method(run: str | Path) -> Method:
+def load_method(run: str | Path, *, trust_code: bool = True) -> Method:
     """Return the method of a run with the state of its newest checkpoint, on the CPU.
 
+    Args:
+        run: a run folder.
+        trust_code: whether method, loss and backbones may come from a file or package that the run
+            names. Their code is then run, so say it only of runs you know.
+
     Raises:
-        UsageError: there is no run in this folder, or it has no checkpoint yet.
+        UsageError: there is no run in this folder, it has no checkpoint yet, or it needs code that
+            is not trusted.
     """
     path = Run(run).path
+    if not trust_code:
+        _refuse_own_code(path, Run(run).config)
     found = load_checkpoint(path / "checkpoints")
     if found is None:
         raise UsageError(f"{path} has no checkpoint yet\n  fix: let it train for a while")
@@ -106,3 +114,14 @@ def load_method(run: str | Path) -> Method:
         state = {name: state[name] for name in method.state_dict() if name in state}
     method.load_state_dict(state)
     return method
+
+
+def _refuse_own_code(run: Path, config: Mapping[str, Any]) -> None:
+    chosen = [config["method_arguments"].get(name) for name in ("loss", "student")]
+    inner = config["backbone_arguments"].get("backbone")
+    for name in (config["method"], config["backbone"], inner, *chosen):
+        if ":" in (name or ""):
+            raise UsageError(
+                f"{run} needs the code of {name}, which loading it would run\n"
+                "  fix: if you trust it, add --trust-code"
+            )

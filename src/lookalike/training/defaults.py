@@ -227,6 +227,11 @@ def resolve(
     )
 
 
+_PARTS: Final = {  # what some methods take by name, and what others say to it
+    "loss": "has a loss of its own\n  fix: leave it out, or --method metric, which takes any",
+    "student": "trains for no student\n  fix: leave it out, or --method sftn",
+}
+
 _FORMULAS: Final = {
     "linear": lambda base, batch: f"{base:g} * {batch} / 256",
     "square_root": lambda base, batch: f"{base:g} * sqrt({batch})",
@@ -275,15 +280,14 @@ def _refuse_too_few(method_arguments: Mapping[str, Any], facts: Facts) -> None:
 
 
 def _method_arguments(asked: Mapping[str, Any], method: type[Method]) -> dict[str, Any]:
-    """Return what the user gave the method, the loss and its arguments among it."""
+    """Return what the user gave the method, its loss or student with their arguments among it."""
     arguments = dict(asked["method_arguments"] or {})
-    given = {name: asked[name] for name in ("loss", "loss_arguments") if asked[name]}
-    if given and "loss" not in inspect.signature(method).parameters:
-        raise UsageError(
-            f"--loss: {asked['method']} has a loss of its own\n"
-            "  fix: leave it out, or take a method that learns from any: --method metric"
-        )
-    return arguments | given
+    for part, problem in _PARTS.items():
+        given = {name: asked[name] for name in (part, f"{part}_arguments") if asked[name]}
+        if given and part not in inspect.signature(method).parameters:
+            raise UsageError(f"--{part}: {asked['method']} {problem}")
+        arguments |= given
+    return arguments
 
 
 def _largest_power(limit: int) -> int:

@@ -51,6 +51,7 @@ def train(
     method: str = "simclr",
     backbone: str | None = None,
     loss: str | None = None,
+    student: str | None = None,
     from_: str | Path | None = None,
     from_layer: str | None = None,
     teacher: tuple[str | Path, ...] | str | Path = (),
@@ -88,6 +89,7 @@ def train(
     method_arguments: Mapping[str, Any] | None = None,
     backbone_arguments: Mapping[str, Any] | None = None,
     loss_arguments: Mapping[str, Any] | None = None,
+    student_arguments: Mapping[str, Any] | None = None,
     views_arguments: Mapping[str, Any] | None = None,
     optim_arguments: Mapping[str, Any] | None = None,
 ) -> Run:
@@ -101,6 +103,8 @@ def train(
             mine.py:MyNet; none: one that fits the method, the images and the machine.
         loss: of a method that takes any, such as metric: triplet, supcon, ..., or
             mine.py:my_loss; none: the method's.
+        student: of a method that trains a teacher for one, such as sftn: the backbone of the
+            student to come; none: the method's.
         from_: run, or model folder, whose encoder training starts from.
         from_layer: of that run's head the last layer to start with, such as "projector 1"; none:
             only what the run keeps.
@@ -142,6 +146,7 @@ def train(
         method_arguments: of the method, by name.
         backbone_arguments: of the backbone, by name.
         loss_arguments: of the loss, by name.
+        student_arguments: of the student's backbone, by name.
         views_arguments: fields of every view in the plan, by name.
         optim_arguments: of the optimizer, by name.
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from lookalike.baselines import Stages
-from lookalike.errors import UsageError
 from lookalike.inference import evaluating
 from lookalike.training.building import load_method
 from lookalike.training.run_folder import Run
@@ -41,15 +40,7 @@ def load_stages(
         UsageError: there is no run, it has no checkpoint yet, or it needs code that is not trusted.
     """
     config = Run(run).config
-    loss = config["method_arguments"].get("loss", "")
-    inner = config["backbone_arguments"].get("backbone", "")
-    for name in (config["method"], config["backbone"], loss, inner):
-        if ":" in name and not trust_code:
-            raise UsageError(
-                f"{run} needs the code of {name}, which loading it would run\n"
-                "  fix: if you trust it, add --trust-code"
-            )
-    method = load_method(run).to(device)
+    method = load_method(run, trust_code=trust_code).to(device)
 
     def stages(squares: Tensor) -> dict[str, Tensor]:
         parts: dict[str, list[Tensor]] = {}
