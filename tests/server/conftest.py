@@ -263,7 +263,7 @@ class Browser:
         """Wait until an expression is true."""
         until = time.monotonic() + seconds
         while not self.evaluate(f"Boolean({script})"):
-            text = self.evaluate("document.body.innerText")
+            text = self.evaluate("document.body?.innerText")
             assert time.monotonic() < until, f"never became true: {script}\n{text}"
             time.sleep(0.05)
 
