@@ -56,3 +56,7 @@ def test_what_is_no_embeddings_file_is_refused(tmp_path):
     for name in ("words", "other", "pickled", "missing"):
         with pytest.raises(ValueError, match=f"{name}.npz is no embeddings file"):
             Embeddings.load(tmp_path / f"{name}.npz")
+
+
+def test_printed_they_are_one_line():
+    assert repr(three()) == f"Embeddings(3 images, {three().vectors.shape[1]} wide)"

@@ -308,3 +308,8 @@ def test_it_is_a_step_of_a_scikit_learn_pipeline():
         encoder.encode(images[8:]), colours[8:]
     )
     assert cross_val_score(pipeline, images, colours, cv=3).mean() == 1.0
+
+
+def test_printed_an_encoder_is_one_line():
+    encoder = an_encoder(size=24)
+    assert repr(encoder) == f"Encoder({encoder.name}, {encoder.dim} wide, of 24 x 24 pixels)"

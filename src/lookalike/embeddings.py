@@ -41,6 +41,9 @@ class Embeddings:
                 f"got {len(self.ids)} and {self.labels.shape}"
             )
 
+    def __repr__(self) -> str:
+        return f"Embeddings({len(self):,} images, {self.vectors.shape[1]} wide)"
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.vectors)

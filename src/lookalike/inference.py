@@ -95,6 +95,9 @@ class Encoder:
         self.arguments = dict(arguments or {})
         self.precision = precision
 
+    def __repr__(self) -> str:
+        return f"Encoder({self.name}, {self.dim} wide, of {self.size} x {self.size} pixels)"
+
     @property
     def dim(self) -> int:
         """Width of a vector."""
@@ -123,8 +126,8 @@ class Encoder:
             DataError: a file or image cannot be read; the message names it.
         """
         _check.at_least(1, batch_size=batch_size)
-        read = partial(_square, size=self.size)
-        squares = map_in_order(read, list(enumerate(_as_list(images))))
+        read = partial(read_square, size=self.size)
+        squares = map_in_order(read, list(enumerate(as_list(images))))
         parts = [torch.zeros(0, self.dim)]
         while batch := list(islice(squares, batch_size)):  # threads read on meanwhile
             pictures = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
@@ -371,9 +374,10 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def _as_list(
+def as_list(
     images: Picture | Sequence[Picture] | npt.NDArray[np.uint8],
 ) -> list[Picture]:
+    """Return what `Encoder.encode` takes as a list of single images."""
     if isinstance(images, str | Path | Image.Image):
         return [images]
     if isinstance(images, np.ndarray) and images.ndim in {2, 3}:
@@ -381,8 +385,13 @@ def _as_list(
     return list(images)
 
 
-def _square(numbered: tuple[int, Picture], *, size: int) -> Pixels:
-    """Return the (size, size, 3) picture of one item of a list, given with its place there."""
+def read_square(numbered: tuple[int, Picture], *, size: int) -> Pixels:
+    """Return the (size, size, 3) picture of one item of a list, given with its place there.
+
+    Raises:
+        UsageError: there is no such file, or the item is no image at all.
+        DataError: it cannot be read.
+    """
     number, picture = numbered
     where = str(picture) if isinstance(picture, str | Path) else f"image {number}"
     try:

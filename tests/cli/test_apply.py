@@ -65,3 +65,23 @@ def test_an_archive_is_left_alone(
     assert main(["duplicates", str(run), str(tmp_path / "photos.zip"), "--out", str(out)]) == 0
     assert main(["apply", str(out), "--move-to", str(tmp_path / "spare")]) == 2
     assert "are no files of a folder" in capsys.readouterr().err
+
+
+def test_goes_by_another_table_of_the_same_groups(
+    found: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = (found / "duplicates.csv").read_bytes()
+    marked = tmp_path / "marked.csv"
+    swapped = own.replace(b",yes,", b",?,").replace(b",no,", b",yes,").replace(b",?,", b",no,")
+    marked.write_bytes(swapped)
+    words = ["apply", str(found), "--table", str(marked)]
+    assert main([*words, "--move-to", str(tmp_path / "spare")]) == 0
+    (moved,) = (tmp_path / "spare").iterdir()
+    assert moved.name != "zz.png", "the other one of the pair"
+    assert (found / "duplicates.csv").read_bytes() == own
+    assert main([*words, "--undo"]) == 2
+    assert "leave --table out" in capsys.readouterr().err
+    assert main(["apply", str(found), "--undo"]) == 0
+    marked.write_bytes(own.replace(b"zz.png", b"yy.png"))
+    assert main([*words, "--move-to", str(tmp_path / "spare")]) == 2
+    assert "is not made from" in capsys.readouterr().err

@@ -114,3 +114,28 @@ def test_without_an_encoder_it_says_so_and_serves(
 def test_what_is_no_collection_is_refused(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", str(photos)]) == 2
     assert "is no collection" in capsys.readouterr().err
+
+
+def test_duplicates_are_served_where_they_are_of_these_images(
+    run: Path,
+    photos: Path,
+    tmp_path: Path,
+    served: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(photos / "0", tmp_path / "photos")
+    shutil.copy(next(photos.rglob("*.png")), tmp_path / "photos/again.png")
+    shutil.copy(next(photos.rglob("*.png")), tmp_path / "photos/once more.png")
+    vectors, out = tmp_path / "photos.vec", tmp_path / "dups"
+    embed_source(load_encoder(run), tmp_path / "photos", out=vectors)
+    assert main(["duplicates", str(vectors), "--out", str(out)]) == 0
+    assert f"lookalike serve {vectors} --duplicates {out}" in capsys.readouterr().err
+    assert main(["serve", str(vectors), "--duplicates", str(out)]) == 0
+    told = capsys.readouterr().err
+    assert "groups of duplicates at http://there/duplicates" in told
+    assert f"lookalike apply {out} --table SAVED.csv --move-to FOLDER" in told
+    assert served[0]["duplicates"].folder == out
+    assert main(["serve", str(vectors)]) == 0
+    assert served[1]["duplicates"] is None
+    assert main(["serve", str(vectors), "--duplicates", str(photos)]) == 2
+    assert "write it with lookalike duplicates" in capsys.readouterr().err

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +113,33 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planted_album(planted: Path) -> Album:
     """Return the planted photos with their vectors."""
     return embed_album(untrained(), open_source(planted))
+
+
+class Page(HTMLParser):
+    """What a browser makes of HTML: the tags with their attributes, and the text."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self.depth = "", 0
+        self.feed(content)
+        assert self.depth == 0, "what is opened is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.depth += tag != "img"
+
+    def handle_endtag(self, tag: str) -> None:
+        self.depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + "\n"
+
+    @property
+    def pictures(self) -> list[np.ndarray]:
+        """The pixels of its images, all of which are in the page itself."""
+        sources = [attributes["src"] or "" for tag, attributes in self.tags if tag == "img"]
+        head = "data:image/jpeg;base64,"
+        assert all(source.startswith(head) for source in sources)
+        files = [base64.b64decode(source.removeprefix(head)) for source in sources]
+        return [np.asarray(Image.open(io.BytesIO(file), formats=["JPEG"])) for file in files]

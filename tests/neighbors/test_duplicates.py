@@ -19,6 +19,8 @@ from lookalike.neighbors.album import Album, embed_album
 from lookalike.neighbors.duplicates import Duplicates, find_duplicates, write_csv
 from lookalike.neighbors.embedding import embed_source
 
+from .conftest import Page
+
 
 @pytest.fixture(scope="module")
 def photo() -> Image.Image:
@@ -192,3 +194,37 @@ def test_what_cannot_be_read_is_counted(encoder, planted, tmp_path):
 def test_refuses_what_cannot_be(planted_album, options):
     with pytest.raises(ValueError, match=next(iter(options))):
         find_duplicates(planted_album.select([0, 1]), **options)
+
+
+def test_printed_it_is_short(found):
+    spare = f"{len(found.spare):,} of {len(found.album):,} images spare"
+    assert repr(found) == f"Duplicates({len(found.groups)} groups, {spare})"
+    assert str(found).splitlines() == found.lines()
+
+
+def test_a_notebook_shows_the_first_groups(found):
+    page = Page(found._repr_html_())
+    shown = found.groups[:10]
+    assert len(page.pictures) == sum(map(len, shown))
+    assert page.text.count("keep\n") == len(shown)
+    for group in shown:
+        for member in group:
+            assert f"{found.id_of(member.position)}\n" in page.text
+            assert member.keep or f"{member.score:.3f}\n" in page.text
+    assert f"and {len(found.groups) - 10} more groups" in page.text
+    assert len(found._repr_html_()) < 500_000
+
+
+def test_a_notebook_shows_a_large_group_in_part(encoder, photo, tmp_path):
+    for number in range(20):
+        photo.save(tmp_path / f"{number:02d}.png")
+    found = find_duplicates(album_of(encoder, tmp_path))
+    page = Page(found._repr_html_())
+    assert len(page.pictures) == 12
+    assert "20 images; kept: the first by name" in page.text
+    assert "and 8 more" in page.text
+    for path in tmp_path.iterdir():
+        path.unlink()
+    gone = Page(found._repr_html_())
+    assert gone.pictures == []
+    assert "table" in dict(gone.tags)

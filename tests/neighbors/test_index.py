@@ -221,3 +221,23 @@ def test_a_damaged_engine_is_named(tmp_path):
     path.unlink()
     with pytest.raises(DataError, match="No such file"):
         Index.open(tmp_path / "a").search(unit(1))
+
+
+def test_printed_it_says_how_many_of_what(index):
+    assert repr(index) == f"Index(12 images, 8 wide, {index.collection.path})"
+    index.remove(index.ids[0])
+    assert repr(index).startswith("Index(11 images")
+
+
+def test_hits_know_what_was_asked_about(photos, encoder, tmp_path):
+    embed_source(encoder, photos, out=tmp_path / "x.vec", max_unreadable=0.1)
+    index = Index.open(tmp_path / "x.vec")
+    path = photos / "a/02.png"
+    pixels = np.asarray(Image.open(path))
+    assert index.search(path).asked == (path,)
+    assert [each.tobytes() for each in index.search(np.stack([pixels] * 2)).asked] == [
+        pixels.tobytes()
+    ] * 2
+    assert index.search(encoder.encode(path)).asked == ()
+    assert index.search(index.collection.embeddings()).asked == ()
+    assert index.search_ids("a/02.png").asked == (index.collection.ids.index("a/02.png"),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from lookalike.backbones.build import build_backbone
 from lookalike.inference import Encoder
 from lookalike.neighbors.embedding import embed_source
 from lookalike.neighbors.index import Index
+from lookalike.neighbors.table import Listed, read_listed
 from lookalike.server.app import create_app
 
 HERE = "http://127.0.0.1:8765"
@@ -70,9 +72,37 @@ def index(folder: Path) -> Index:
 
 
 @pytest.fixture(scope="module")
-def client(index: Index, encoder: Encoder) -> TestClient:
+def listed(folder: Path, index: Index) -> Listed:
+    """What `lookalike duplicates` could have said of these photos: a pair, a triple, a copy."""
+    found = index.collection.table.select(["id", "width", "height"]).to_pylist()
+    sides = {told["id"]: (told["width"], told["height"]) for told in found}
+    groups = (
+        (("blue/00.png", 1.0, "the largest"), ("blue/02.png", 1.0, "same file")),
+        (
+            ("red/01.png", 1.0, "the sharpest of the largest"),
+            ("red/03.png", 0.97, ""),
+            ("red/05.png", 0.83, ""),
+        ),
+        (("blue/04.png", 1.0, "the first by name"), ("red/07.png", 0.81, "")),
+    )
+    (folder / "dups").mkdir()
+    with open(folder / "dups/duplicates.csv", "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("group", "id", "keep", "score", "width", "height", "bytes", "reason"))
+        for number, group in enumerate(groups, 1):
+            for place, (name, score, reason) in enumerate(group):
+                size = (folder / "photos" / name).stat().st_size
+                keep = "no" if place else "yes"
+                rows.writerow((number, name, keep, f"{score:.6f}", *sides[name], size, reason))
+    told = {"threshold": {"value": 0.8}, "folder": str(folder / "photos")}
+    (folder / "dups/duplicates.json").write_text(json.dumps(told))
+    return read_listed(folder / "dups")
+
+
+@pytest.fixture(scope="module")
+def client(index: Index, encoder: Encoder, listed: Listed) -> TestClient:
     """What asks the server; an error of the server is an answer, as it is to everybody."""
-    app = create_app(index, encoder=encoder)
+    app = create_app(index, encoder=encoder, duplicates=listed)
     return TestClient(app, base_url=HERE, raise_server_exceptions=False)
 
 
@@ -233,7 +263,7 @@ class Browser:
         """Wait until an expression is true."""
         until = time.monotonic() + seconds
         while not self.evaluate(f"Boolean({script})"):
-            text = self.evaluate("document.body.innerText")
+            text = self.evaluate("document.body?.innerText")
             assert time.monotonic() < until, f"never became true: {script}\n{text}"
             time.sleep(0.05)
 
@@ -264,6 +294,10 @@ class Browser:
                 **{"type": kind, "x": x, "y": y, "button": ("none", "left")[held]},
                 clickCount=held,
             )
+
+    def save_to(self, folder: Path) -> None:
+        """Let the page save files to a folder."""
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
 
     def screenshot(self, path: Path, *, dark: bool = False, whole: bool = False) -> None:
         """Write what the window shows, or the whole page, as a PNG file."""

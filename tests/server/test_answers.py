@@ -14,7 +14,7 @@ from lookalike.server.limits import Names
 
 few = settings(max_examples=20, database=None, suppress_health_check=list(HealthCheck))
 ASK_NOTHING = ["GET /api/collection", "GET /api/filters", "GET /api/map"]
-ASK = ["GET /api/search", "POST /api/search", "GET /api/images/{number}"]
+ASK = ["GET /api/duplicates", "GET /api/search", "POST /api/search", "GET /api/images/{number}"]
 CASES = [
     *((label, GenerationMode.POSITIVE) for label in ASK_NOTHING + ASK),
     *((label, GenerationMode.NEGATIVE) for label in ASK),
@@ -22,9 +22,10 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def schema(index, encoder):
+def schema(index, encoder, listed):
     """The API's description of itself, with the app to call."""
-    app = create_app(index, encoder=encoder, names=Names(frozenset({"testserver"})))
+    names = Names(frozenset({"testserver"}))
+    app = create_app(index, encoder=encoder, duplicates=listed, names=names)
     return schemathesis.openapi.from_asgi("/api/openapi.json", app)
 
 

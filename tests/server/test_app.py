@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import json
 import re
 import resource
 import threading
@@ -42,7 +43,8 @@ def test_facts_are_those_of_the_collection(client, index, encoder):
     assert (facts["images"], facts["pictures"], facts["dim"]) == (24, 24, encoder.dim)
     assert (facts["encoder"], facts["uploads"]) == (encoder.fingerprint(), True)
     assert (facts["engine"], facts["recall"]) == ("exact", None)
-    assert facts["limits"] == {"bytes": MAX_BYTES, "pixels": 50_000_000, "k": 200}
+    assert facts["limits"] == {"bytes": MAX_BYTES, "pixels": 50_000_000, "k": 200, "groups": 100}
+    assert facts["duplicates"] == 3
 
 
 def test_search_by_id_finds_what_the_index_finds(client, index):
@@ -95,9 +97,58 @@ def test_a_picture_comes_by_its_number(client, index):
     assert (red > blue) == (index.collection.ids[3].partition("/")[0] == "red")
 
 
+def test_groups_of_duplicates_come_least_alike_first_a_page_at_a_time(client, index, folder):
+    told = client.get("/api/duplicates").json()
+    assert (told["groups"], told["images"], told["start"]) == (3, 7, 0)
+    assert (told["folder"], told["threshold"]) == ("dups", 0.8)
+    assert str(folder) not in json.dumps(told), "no path leaves the server"
+    assert [group["place"] for group in told["shown"]] == [2, 1, 0]
+    least = [min(image["score"] for image in group["images"]) for group in told["shown"]]
+    assert least == sorted(least)
+    for group in told["shown"]:
+        assert [image["keep"] for image in group["images"]].count(True) == 1
+        for image in group["images"]:
+            assert index.collection.ids[image["number"]] == image["id"]
+            assert image["bytes"] == (folder / "photos" / image["id"]).stat().st_size
+            assert image["class"] == image["id"].partition("/")[0]
+    pages = [client.get("/api/duplicates", params={"start": n, "count": 1}) for n in range(5)]
+    assert [page.json()["shown"] for page in pages] == [*([each] for each in told["shown"]), [], []]
+
+
 @pytest.mark.parametrize(
-    "path", ["/", "/page.js", "/map.js", "/page.css", "/report.css", "/icon.svg"]
+    "words", ["start=-1", "count=0", "count=101", "start=1e3", "start=" + 30 * "9"]
 )
+def test_pages_of_duplicates_that_cannot_be_are_refused(client, words):
+    answer = client.get(f"/api/duplicates?{words}")
+    assert answer.status_code == 422
+    assert words.partition("=")[0] in answer.json()["error"]
+
+
+def test_without_duplicates_the_api_says_how_to_name_them(index):
+    client = TestClient(create_app(index), base_url=HERE)
+    assert client.get("/api/collection").json()["duplicates"] is None
+    answer = client.get("/api/duplicates")
+    assert answer.status_code == 404
+    assert "--duplicates FOLDER" in answer.json()["error"]
+
+
+def test_duplicates_of_other_images_are_refused(listed):
+    other = Index.build(np.eye(4, dtype=np.float32))
+    with pytest.raises(UsageError, match="is about other images"):
+        create_app(other, duplicates=listed)
+
+
+def test_nothing_can_be_sent_to_where_the_duplicates_are(client, folder):
+    before = (folder / "dups/duplicates.csv").read_bytes()
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert client.request(method, "/api/duplicates", json={"keep": []}).status_code == 405
+    assert (folder / "dups/duplicates.csv").read_bytes() == before
+
+
+PAGES = ("/", "/duplicates", "/page.js", "/parts.js", "/map.js", "/duplicates.js")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/page.css", "/report.css", "/icon.svg"])
 def test_the_page_comes_in_a_few_files_that_name_no_other_host(client, path):
     answer = client.get(path)
     assert answer.status_code == 200

@@ -105,3 +105,9 @@ def test_differences_leave_out_what_is_harmless():
 def test_no_run_is_said_so(tmp_path):
     with pytest.raises(UsageError, match=r"no run.json"):
         Run(tmp_path)
+
+
+def test_printed_a_run_says_where_it_is(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    run = Run(tmp_path)
+    assert eval(repr(run)).path == run.path

@@ -12,6 +12,7 @@ def apply(
     folder: Path,
     *,
     move_to: Path | None = None,
+    table: Path | None = None,
     undo: bool = False,
     json: bool = False,
 ) -> None:
@@ -20,10 +21,13 @@ def apply(
     Args:
         folder: what lookalike duplicates wrote; what its duplicates.csv says to keep stays.
         move_to: folder to move the others to, outside of the images' own.
+        table: go by this file instead: its duplicates.csv with other marks, as lookalike serve
+            --duplicates saves it.
         undo: move everything back that was moved from this folder's list.
         json: print one JSON object in place of a sentence.
     """
     from lookalike.neighbors.moves import UNDO, apply_moves, plan_moves, read_folder, undo_moves
+    from lookalike.neighbors.table import TABLE, require_part_of
 
     journal = folder / UNDO
     if undo == (move_to is not None):
@@ -31,14 +35,19 @@ def apply(
             f"say what to do with the images of {folder}\n"
             "  fix: --move-to FOLDER, or --undo to move them back"
         )
+    if undo and table is not None:
+        raise UsageError(f"--undo goes by {journal}: leave --table out")
     if move_to is None:
         back = undo_moves(journal)
         print_json({"moved_back": back}) if json else print(f"{back:,} images are back")
         finish(following=f"lookalike apply {folder} --move-to FOLDER")
         return
     images = read_folder(folder)
+    if table is not None:
+        require_part_of(table, folder / TABLE)
     say(f"moving spare images of {images} to {move_to}")
-    moved = apply_moves(plan_moves(folder / "duplicates.csv", images, move_to, journal), journal)
+    planned = plan_moves(table or folder / TABLE, images, move_to, journal)
+    moved = apply_moves(planned, journal)
     print_json({"moved": moved, "to": str(move_to)}) if json else print(
         f"{moved:,} images moved to {move_to}; nothing is deleted"
     )

@@ -66,6 +66,8 @@ def duplicates(
     else:
         print("\n".join(found.lines()))
     following = f"open {out / 'duplicates.html'} in a browser"
+    if source is None and found.groups:
+        following = f"lookalike serve {run} --duplicates {out}"
     if found.spare and album.folder is not None:
         following += f"   or   lookalike apply {out} --move-to FOLDER"
     finish(*(out / f"duplicates.{kind}" for kind in ("csv", "json", "html")), following=following)

@@ -18,6 +18,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8765,
     run: Path | None = None,
+    duplicates: Path | None = None,
     verify: bool = True,
     trust_code: bool = False,
 ) -> None:
@@ -28,14 +29,17 @@ def serve(
         host: address to listen at; with another than 127.0.0.1, all who reach it can search.
         port: likewise; 0 takes a free one.
         run: a run or model folder whose encoder to use; it must be the one of the collection.
+        duplicates: what lookalike duplicates wrote about these images, to decide on in the browser.
         verify: compare the vectors with their digests first.
         trust_code: let code come from the file or package that the model names.
     """
     say(f"opening {collection}")
     from lookalike.neighbors.index import Index
+    from lookalike.neighbors.table import read_listed
     from lookalike.server.serving import serve_index
 
     index = Index.open(collection, verify=verify)
+    listed = None if duplicates is None else read_listed(duplicates)
     encoder = _encoder(collection, run, trust_code)
     if encoder is None:
         say("the collection keeps no encoder: images can be searched by id, and none be sent")
@@ -45,10 +49,15 @@ def serve(
         if host not in ("127.0.0.1", "localhost", "::1"):
             warning = paint("warning:", "yellow", "bold", stream=sys.stderr)
             say(f"{warning} all who reach {host} can see and search these images")
+        if listed is not None:
+            say(f"{len(listed.groups):,} groups of duplicates at {address}/duplicates")
         say(f"{len(index):,} images; open the address in a browser, end with Ctrl-C")
 
-    serve_index(index, encoder=encoder, host=host, port=port, ready=ready)
-    finish(following=f"lookalike serve {collection}  (shows what was added since)")
+    serve_index(index, encoder=encoder, duplicates=listed, host=host, port=port, ready=ready)
+    following = f"lookalike serve {collection}  (shows what was added since)"
+    if duplicates is not None:
+        following = f"lookalike apply {duplicates} --table SAVED.csv --move-to FOLDER"
+    finish(following=following)
 
 
 def _encoder(collection: Path, run: Path | None, trust_code: bool) -> Encoder | None:

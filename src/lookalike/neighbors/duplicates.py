@@ -16,6 +16,7 @@ import torch
 
 from lookalike import _check
 from lookalike.data.quarantine import Progress
+from lookalike.data.resident import load_squares
 from lookalike.durable import write_atomically
 from lookalike.neighbors.album import Album, open_album
 from lookalike.neighbors.groups import complete_groups
@@ -28,6 +29,7 @@ from lookalike.neighbors.matches import (
     read_album,
     score_pairs,
 )
+from lookalike.neighbors.notebook import MOST_ROWS, MOST_TILES, SIDE, Strip, Tile, show_strips
 
 LISTED = 10  # groups in the table for people; all are in the file
 BORDERLINE = 40  # pairs to look at
@@ -54,9 +56,9 @@ class Member:
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Duplicates:
-    """The images of a set that are there more than once.
+    """The images of a set that are there more than once; a notebook shows their pictures.
 
     Attributes:
         album: the images that could be read.
@@ -75,6 +77,38 @@ class Duplicates:
     copies: int
     unreadable: int
     seed: int
+
+    def __repr__(self) -> str:
+        images = f"{len(self.album):,} images"
+        return f"Duplicates({len(self.groups):,} groups, {len(self.spare):,} of {images} spare)"
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        """Return pictures of the first groups, for a notebook."""
+        shown = [group[:MOST_TILES] for group in self.groups[:MOST_ROWS]]
+        positions = np.array([each.position for group in shown for each in group], dtype=np.int64)
+        squares, readable = load_squares(self.album.images.select(positions), SIDE)
+        pictures = dict(
+            zip(positions[readable].tolist(), squares.transpose(0, 2, 3, 1), strict=True)
+        )
+        strips = []
+        for group, seen in zip(self.groups, shown, strict=False):
+            tiles = [
+                Tile(
+                    self.id_of(each.position),
+                    "keep" if each.keep else f"{each.score:.3f}",
+                    pictures.get(each.position),
+                    framed=each.keep,
+                )
+                for each in seen
+            ]
+            heading = f"{len(group):,} images; kept: {group[0].reason}"
+            strips.append(Strip(heading, tiles, len(group) - len(seen)))
+        more = len(self.groups) - len(shown)
+        rest = f"and {more:,} more groups" if more else ""
+        return show_strips(strips, lead=self.lines()[-2], rest=rest)
 
     @property
     def spare(self) -> list[int]:

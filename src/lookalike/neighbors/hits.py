@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.neighbors.collection import CLASS, ID, Rows
+from lookalike.inference import Picture
+from lookalike.neighbors.collection import CLASS, ID, Collection, Rows
+from lookalike.neighbors.notebook import MOST_ROWS, MOST_TILES, SIDE, Strip, Tile, look, show_strips
+from lookalike.neighbors.pictures import load_thumbs
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Hits:
-    """The nearest images of some queries.
+    """The nearest images of some queries; a notebook shows their pictures.
 
     Attributes:
         ids: of the images, a list a query, the nearest first.
@@ -25,6 +28,8 @@ class Hits:
         how: exact, or the engine that was used.
         seconds: what the search took.
         columns: what else is known of each image, by column: a list a query.
+        collection: that was searched, for its pictures.
+        asked: the images, or rows of the collection, that were asked about; none of vectors.
     """
 
     ids: tuple[tuple[str, ...], ...]
@@ -34,6 +39,40 @@ class Hits:
     how: str
     seconds: float
     columns: Mapping[str, tuple[tuple[Any, ...], ...]]
+    collection: Collection | None = None
+    asked: tuple[Picture | int, ...] = ()
+
+    def __repr__(self) -> str:
+        queries = "1 query" if len(self) == 1 else f"{len(self):,} queries"
+        return f"Hits({queries}, up to {self.cosines.shape[1]:,} images each, {self.how})"
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines(MOST_ROWS), *filter(None, [self._rest()])])
+
+    def _repr_html_(self) -> str:
+        """Return pictures of the first queries and their nearest images, for a notebook."""
+        asked = self.asked[:MOST_ROWS]
+        own = [each for each in asked if isinstance(each, int)]
+        rows = np.array([*self.rows[:MOST_ROWS, :MOST_TILES].flat, *own], dtype=np.int64)
+        thumbs = load_thumbs(self.collection, rows[rows >= 0], SIDE) if self.collection else {}
+        queries = [thumbs.get(each) if isinstance(each, int) else look(each) for each in asked]
+        strips = []
+        for number, found in enumerate(itertools.islice(self, MOST_ROWS)):
+            name, picture = self.queries[number], queries[number] if queries else None
+            tiles = [Tile(name, "query", picture, framed=True)] if picture is not None else []
+            for place, (image, cosine) in enumerate(found[:MOST_TILES]):
+                thumb = thumbs.get(int(self.rows[number, place]))
+                tiles.append(Tile(image, f"{cosine:.3f}{self._kind(number, place)}", thumb))
+            strips.append(Strip(name, tiles, max(0, len(found) - MOST_TILES)))
+        return show_strips(strips, lead=repr(self), rest=self._rest())
+
+    def _kind(self, number: int, place: int) -> str:
+        kind = self.columns[CLASS][number][place] if CLASS in self.columns else None
+        return f"  ({kind})" if kind else ""
+
+    def _rest(self) -> str:
+        more = len(self) - MOST_ROWS
+        return f"and {more:,} more queries" if more > 0 else ""
 
     def __len__(self) -> int:
         """Return the number of queries."""
@@ -62,14 +101,17 @@ class Hits:
             ],
         }
 
-    def lines(self) -> list[str]:
-        """Return a table a query, for people."""
+    def lines(self, most: int | None = None) -> list[str]:
+        """Return a table a query, for people.
+
+        Args:
+            most: queries to tell of; none: all.
+        """
         lines = []
-        for number, found in enumerate(self):
+        for number, found in enumerate(itertools.islice(self, most)):
             lines.append(self.queries[number])
             for place, (name, cosine) in enumerate(found):
-                kind = self.columns[CLASS][number][place] if CLASS in self.columns else None
-                lines.append(f"  {cosine:6.3f}  {name}" + (f"  ({kind})" if kind else ""))
+                lines.append(f"  {cosine:6.3f}  {name}{self._kind(number, place)}")
         return [*lines, f"({self.how}, {1000 * self.seconds:.3g} ms)"]
 
 

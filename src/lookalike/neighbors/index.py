@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from torch import Tensor
 from lookalike import _check
 from lookalike.embeddings import Embeddings
 from lookalike.errors import UsageError
+from lookalike.inference import Encoder, Picture, as_list, load_encoder
 from lookalike.neighbors.approximate import (
     Engine,
     Kind,
@@ -48,9 +49,6 @@ from lookalike.neighbors.writing import (
     write_engine,
 )
 from lookalike.similarity import unit_rows
-
-if TYPE_CHECKING:
-    from lookalike.inference import Encoder, Picture
 
 _BLOCK = 2**16  # rows written at a time
 
@@ -104,6 +102,10 @@ class Index:
         """
         return cls(open_collection(path, verify=verify))
 
+    def __repr__(self) -> str:
+        found = self.collection
+        return f"Index({len(self):,} images, {found.record.dim} wide, {found.path})"
+
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.collection)
@@ -125,8 +127,6 @@ class Index:
         Raises:
             UsageError: it keeps none, or not the one that made its vectors.
         """
-        from lookalike.inference import load_encoder  # noqa: PLC0415  not every index has one
-
         if self.path is None or not (self.path / MODEL).is_dir():
             raise UsageError(
                 f"{self.collection.path} keeps no encoder to turn images into vectors\n"
@@ -163,8 +163,8 @@ class Index:
             DataError: an image cannot be read.
             ValueError: k < 1, or vectors are of another width.
         """
-        names, vectors = self._encode(queries, encoder)
-        return self._find(vectors, names, k, where=where, exact=exact)
+        names, vectors, asked = self._encode(queries, encoder)
+        return self._find(vectors, names, k, where=where, exact=exact, asked=asked)
 
     def search_ids(
         self,
@@ -308,22 +308,22 @@ class Index:
         self,
         queries: Picture | Sequence[Picture] | npt.NDArray[Any] | Embeddings,
         encoder: Encoder | str | None,
-    ) -> tuple[tuple[str, ...], Tensor]:
-        """Return names and unit vectors of queries, (Q, D)."""
+    ) -> tuple[tuple[str, ...], Tensor, tuple[Picture, ...]]:
+        """Return names and unit vectors of queries, (Q, D), and their images if it is images."""
         maker = encoder if isinstance(encoder, str) or encoder is None else encoder.fingerprint()
         self.collection.require_encoder(maker, what="the query")
         if isinstance(queries, Embeddings):
-            return queries.ids, unit_rows(torch.from_numpy(queries.vectors))
+            return queries.ids, unit_rows(torch.from_numpy(queries.vectors)), ()
         if isinstance(queries, np.ndarray) and queries.dtype.kind == "f":
             rows = torch.from_numpy(np.atleast_2d(queries).astype(np.float32))
             if rows.ndim != 2 or not bool(rows.isfinite().all()):
                 raise ValueError(f"queries must be finite (n, D) vectors, got {queries.shape}")
-            return tuple(map(str, range(len(rows)))), unit_rows(rows)
+            return tuple(map(str, range(len(rows)))), unit_rows(rows), ()
         chosen = self.encoder if encoder is None or isinstance(encoder, str) else encoder
-        vectors = torch.from_numpy(chosen.encode(queries))
-        some = queries if isinstance(queries, list | tuple) else [queries]
-        named = {n: str(one) for n, one in enumerate(some) if isinstance(one, str | Path)}
-        return tuple(named.get(n, f"image {n}") for n in range(len(vectors))), vectors
+        images = tuple(as_list(queries))
+        named = {n: str(one) for n, one in enumerate(images) if isinstance(one, str | Path)}
+        names = tuple(named.get(n, f"image {n}") for n in range(len(images)))
+        return names, torch.from_numpy(chosen.encode(images)), images
 
     def _find(
         self,
@@ -333,6 +333,7 @@ class Index:
         *,
         where: Where | None,
         exact: bool,
+        asked: tuple[Picture | int, ...] = (),
         own: Rows | None = None,
     ) -> Hits:
         """Return the nearest; of a query that is row `own` of the collection, not itself."""
@@ -355,9 +356,11 @@ class Index:
         cosines, places = best[0].clamp(-1, 1).numpy(), best[1].numpy()
         if own is not None:
             cosines, places = (each[:, :k] for each in without(own, cosines, places))
+            asked = tuple(own.tolist())
         seconds = time.perf_counter() - began
         how = engine.kind if engine else "exact"
-        return make_hits(found.table, cosines, places, names, how=how, seconds=seconds)
+        told = make_hits(found.table, cosines, places, names, how=how, seconds=seconds)
+        return replace(told, collection=found, asked=asked)
 
     def _read_engine(self) -> Engine | None:
         if self._engine is None and self.collection.record.engine is not None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from lookalike.durable import sync_folder
 from lookalike.errors import DataError, UsageError
+from lookalike.neighbors.table import TOLD, read_rows
 
 UNDO = "undo.csv"
 _COLUMNS = ["from", "to"]
@@ -54,7 +55,7 @@ def read_folder(found: Path) -> Path:
     Raises:
         UsageError: it wrote nothing there, or the images are no files of one folder.
     """
-    record = found / "duplicates.json"
+    record = found / TOLD
     try:
         folder = json.loads(record.read_bytes())["folder"]
     except (OSError, ValueError, KeyError, TypeError) as problem:
@@ -89,7 +90,7 @@ def plan_moves(table: Path, folder: Path, target: Path, undo: Path) -> list[Move
     begun = {move.source: move for move in read_undo(undo)} if undo.exists() else {}
     kept: defaultdict[str, int] = defaultdict(int)
     moves = []
-    for row in _rows(table):
+    for row in read_rows(table):
         path = _inside(folder, row["id"], table)
         kept[row["group"]] += row["keep"] == "yes" and path.is_file()
         if row["keep"] == "no":
@@ -245,28 +246,3 @@ def _require_movable(move: Move, size: int, *, begun: bool) -> None:
             f"{move.target} is there already, and nothing is overwritten\n"
             "  fix: name another --move-to"
         )
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    """Return the rows of a table of duplicates.
-
-    Raises:
-        UsageError: it cannot be read, or a row is not what it should be.
-    """
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(
-            f"{table} cannot be read\n  fix: write it with lookalike duplicates"
-        ) from problem
-    rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    for number, row in enumerate(rows, 2):
-        for column in ("group", "id", "keep", "bytes"):
-            if not row.get(column):
-                raise UsageError(f"line {number} of {table} has no {column}")
-        row["keep"] = row["keep"].strip().lower()
-        if row["keep"] not in {"yes", "no"}:
-            raise UsageError(f"line {number} of {table}: keep is yes or no, got {row['keep']!r}")
-        if not row["bytes"].isdecimal():
-            raise UsageError(f"line {number} of {table}: bytes is a number, got {row['bytes']!r}")
-    return rows

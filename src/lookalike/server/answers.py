@@ -20,11 +20,13 @@ class Limits(BaseModel):
     bytes: of an upload, its form included.
     pixels: of an uploaded image.
     k: neighbours at a time.
+    groups: of duplicates, likewise.
     """
 
     bytes: int
     pixels: int
     k: int
+    groups: int
 
 
 class Facts(BaseModel):
@@ -37,6 +39,7 @@ class Facts(BaseModel):
     dtype: of the stored vectors.
     encoder: fingerprint of what made them, if it is known.
     uploads: whether an image can be sent: the collection keeps its encoder.
+    duplicates: groups of duplicates to decide on; none where nobody named any.
     engine: exact, or the approximate engine that answers where there is no filter.
     recall: what was measured of that engine.
     limits: on requests.
@@ -49,6 +52,7 @@ class Facts(BaseModel):
     dtype: str
     encoder: str | None
     uploads: bool
+    duplicates: int | None
     engine: str
     recall: float | None
     limits: Limits
@@ -128,3 +132,56 @@ class Filter(BaseModel):
 
     column: str
     values: list[Value]
+
+
+class Copy(Image):
+    """An image of a group of duplicates.
+
+    keep: whether the table says so.
+    score: how well it agrees with the one that was suggested to keep, in [-1, 1].
+    width: in pixels.
+    height: likewise.
+    bytes: of its file.
+    reason: why it is kept, or what it is a copy of.
+    """
+
+    keep: bool
+    score: float
+    width: int
+    height: int
+    bytes: int
+    reason: str
+
+
+class Group(BaseModel):
+    """Images that show the same photo.
+
+    place: in the table, counted from 0.
+    name: in the table.
+    images: in the order of the table.
+    """
+
+    place: int
+    name: str
+    images: list[Copy]
+
+
+class Duplicates(BaseModel):
+    """Some of the groups of duplicates, those first whose images agree least.
+
+    folder: name of the one that `lookalike duplicates` wrote.
+    table: digest of its duplicates.csv.
+    threshold: from what score on two images count as duplicates.
+    groups: how many there are.
+    images: in all of them.
+    start: place of the first of those shown, in this order.
+    shown: the groups.
+    """
+
+    folder: str
+    table: str
+    threshold: float
+    groups: int
+    images: int
+    start: int
+    shown: list[Group]

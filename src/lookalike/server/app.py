@@ -18,14 +18,17 @@ from lookalike.data.decode import UnreadableImage, decode
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.inference import Encoder
 from lookalike.neighbors.index import Index
-from lookalike.server.answers import Facts, Filter, Found, Map, Problem
-from lookalike.server.catalogue import MOST_NEIGHBOURS, Catalogue, conditions
+from lookalike.neighbors.table import Listed
+from lookalike.server.answers import Duplicates, Facts, Filter, Found, Map, Problem
+from lookalike.server.catalogue import MOST_GROUPS, MOST_NEIGHBOURS, Catalogue, conditions
 from lookalike.server.limits import MAX_BYTES, SECONDS, Desk, Guard, Names, refuse
 
 ENCODINGS, LOOKS = 2, 4  # at once: uploads; and searches by id, thumbnails and the like
 WAITING, LOOKS_WAITING = 8, 256
 
 Amount = Annotated[int, Query(ge=1, le=MOST_NEIGHBOURS, description="images to find")]
+Groups = Annotated[int, Query(ge=1, le=MOST_GROUPS, description="groups to show")]
+Start = Annotated[int, Query(ge=0, lt=2**63, description="groups to pass over")]
 Where = Annotated[
     list[str],
     Query(max_length=50, description="COLUMN=VALUE; of one column's values, any will do"),
@@ -33,8 +36,11 @@ Where = Annotated[
 
 _FILES = {  # by address: the package and file, and its kind
     "/": ("server", "page.html", "text/html; charset=utf-8"),
+    "/duplicates": ("server", "duplicates.html", "text/html; charset=utf-8"),
     "/page.css": ("server", "page.css", "text/css; charset=utf-8"),
     "/page.js": ("server", "page.js", "text/javascript; charset=utf-8"),
+    "/parts.js": ("server", "parts.js", "text/javascript; charset=utf-8"),
+    "/duplicates.js": ("server", "duplicates.js", "text/javascript; charset=utf-8"),
     "/map.js": ("server", "map.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("server", "icon.svg", "image/svg+xml"),
     "/report.css": ("report", "page.css", "text/css; charset=utf-8"),
@@ -46,6 +52,7 @@ def create_app(
     index: Index,
     *,
     encoder: Encoder | None = None,
+    duplicates: Listed | None = None,
     names: Names | None = None,
     max_bytes: int = MAX_BYTES,
     seconds: float = SECONDS,
@@ -57,6 +64,7 @@ def create_app(
     Args:
         index: of the collection; what changes in its folder later is not seen.
         encoder: what encodes uploads; without one there are none.
+        duplicates: of its images, to decide on.
         names: that requests may ask for; those of 127.0.0.1 if none are given.
         max_bytes: of an upload.
         seconds: that a request may take.
@@ -64,7 +72,7 @@ def create_app(
         waiting: uploads that may wait for this.
 
     Raises:
-        UsageError: the encoder is not the one of the collection.
+        UsageError: the encoder is not the one of the collection, or the duplicates are of others.
     """
     if encoder is not None:
         index.collection.require_encoder(encoder.fingerprint(), what="the server's encoder")
@@ -87,9 +95,10 @@ def create_app(
     app.exception_handler(Exception)(_failed)
     for address, file in _FILES.items():
         _add_file(app, address, *file)
-    catalogue = Catalogue(index, uploads=encoder is not None)
+    catalogue = Catalogue(index, uploads=encoder is not None, listed=duplicates)
     looks = Desk(LOOKS, waiting=LOOKS_WAITING)
     _add_collection(app, catalogue, looks)
+    _add_duplicates(app, catalogue, looks)
     _add_search(app, catalogue, looks, encoder, Desk(encodings, waiting=waiting))
     return app
 
@@ -120,6 +129,15 @@ def _add_collection(app: FastAPI, catalogue: Catalogue, looks: Desk) -> None:
         except UnreadableImage as problem:
             raise HTTPException(404, f"this picture cannot be read: {problem.reason}") from None
         return Response(jpeg, media_type="image/jpeg")
+
+
+def _add_duplicates(app: FastAPI, catalogue: Catalogue, looks: Desk) -> None:
+    @app.get("/api/duplicates")
+    async def duplicates(start: Start = 0, count: Groups = 50) -> Duplicates:
+        """Groups of duplicates, those first whose images agree least; nothing is moved here."""
+        if catalogue.listed is None:
+            raise HTTPException(404, "nobody named duplicates: serve with --duplicates FOLDER")
+        return await looks.do(catalogue.duplicates, catalogue.listed, start, count)
 
 
 def _add_search(

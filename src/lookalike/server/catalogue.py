@@ -12,13 +12,27 @@ from lookalike.data.decode import MAX_PIXELS
 from lookalike.neighbors.collection import CLASS, ID
 from lookalike.neighbors.hits import Hits
 from lookalike.neighbors.index import Index
+from lookalike.neighbors.table import Entry, Listed
 from lookalike.report.pictures import principal_plane
-from lookalike.server.answers import Facts, Filter, Found, Image, Limits, Map, Neighbour, Value
+from lookalike.server.answers import (
+    Copy,
+    Duplicates,
+    Facts,
+    Filter,
+    Found,
+    Group,
+    Image,
+    Limits,
+    Map,
+    Neighbour,
+    Value,
+)
 from lookalike.server.limits import MAX_BYTES
 from lookalike.server.pictures import Pictures
 
 MOST_NEIGHBOURS = 200
 ON_MAP = 4000  # images at most: more are drawn from
+MOST_GROUPS = 100  # of duplicates at a time
 MOST_VALUES = 200  # of a column that is offered as a filter
 
 
@@ -28,10 +42,16 @@ class Catalogue:
     Args:
         index: of the collection.
         uploads: whether images can be encoded.
+        listed: duplicates among them to decide on, if somebody looked for them.
+
+    Raises:
+        UsageError: the duplicates are of other images.
     """
 
-    def __init__(self, index: Index, *, uploads: bool) -> None:
-        self.index, self.uploads = index, uploads
+    def __init__(self, index: Index, *, uploads: bool, listed: Listed | None = None) -> None:
+        self.index, self.uploads, self.listed = index, uploads, listed
+        if listed is not None:
+            listed.require_images_of(index.collection)
         found = index.collection
         self.pictures = Pictures(found)
         self.rows = {found.ids[row]: row for row in found.present.tolist()}
@@ -51,9 +71,12 @@ class Catalogue:
             dtype=found.record.dtype,
             encoder=found.record.encoder,
             uploads=self.uploads,
+            duplicates=None if self.listed is None else len(self.listed.groups),
             engine=engine.get("kind", "exact"),
             recall=engine.get("recall"),
-            limits=Limits(bytes=MAX_BYTES, pixels=MAX_PIXELS, k=MOST_NEIGHBOURS),
+            limits=Limits(
+                bytes=MAX_BYTES, pixels=MAX_PIXELS, k=MOST_NEIGHBOURS, groups=MOST_GROUPS
+            ),
         )
 
     @cached_property
@@ -96,6 +119,33 @@ class Catalogue:
             return Map(images=[], x=[], y=[], share=0.0)
         x, y = np.round(plane.points, 4).T.tolist()
         return Map(images=self.images(rows.tolist()), x=x, y=y, share=plane.share)
+
+    def duplicates(self, listed: Listed, start: int, count: int) -> Duplicates:
+        """Return some of the groups of duplicates, those first whose images agree least."""
+        shown = [
+            Group(
+                place=place,
+                name=name,
+                images=[Copy(**self._known(self.rows[each.id]) | each._asdict()) for each in group],
+            )
+            for place, name, group in self._groups[start : start + count]
+        ]
+        return Duplicates(
+            folder=listed.folder.resolve().name,
+            table=listed.digest,
+            threshold=listed.threshold,
+            groups=len(self._groups),
+            images=sum(map(len, listed.groups.values())),
+            start=start,
+            shown=shown,
+        )
+
+    @cached_property
+    def _groups(self) -> list[tuple[int, str, tuple[Entry, ...]]]:
+        """The groups with their places and names, the least alike first."""
+        listed = self.listed.groups if self.listed else {}
+        groups = [(place, name, group) for place, (name, group) in enumerate(listed.items())]
+        return sorted(groups, key=lambda each: min(entry.score for entry in each[2]))
 
     def images(self, rows: Iterable[int]) -> list[Image]:
         """Return what is known of some rows."""

@@ -1,7 +1,7 @@
 // The search page: what is asked stands in the address, so that back, forward and reload work.
 import { makeMap } from "./map.js";
+import { ask, find, make, picture } from "./parts.js";
 
-const find = (id) => document.getElementById(id);
 const STARTS = 24; // images to begin with
 const uploads = []; // files that were sent, by the number that the history keeps; gone on reload
 let collection = null; // facts
@@ -11,33 +11,10 @@ let map = null;
 let turn = 0; // of the search whose answer is awaited
 let preview = ""; // address of the sent picture, in this browser
 
-const make = (tag, properties, ...children) => {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-};
-
-const ask = async (address, options) => {
-  let response;
-  try {
-    response = await fetch(address, options);
-  } catch {
-    throw new Error("the server does not answer: is it still running?");
-  }
-  const answer = await response.json().catch(() => ({ error: `the server answers ${response.status}` }));
-  if (!response.ok) throw new Error(answer.error);
-  return answer;
-};
-
 const say = (text, wrong = false) => {
   find("status").textContent = text;
   find("status").classList.toggle("wrong", wrong);
 };
-
-const picture = (image) =>
-  image.picture
-    ? make("img", { src: `/api/images/${image.number}`, alt: "", width: 256, height: 256 })
-    : make("span", { className: "gone", textContent: "no picture" });
 
 const address = (id, where) => {
   const words = new URLSearchParams(id === null ? {} : { id });

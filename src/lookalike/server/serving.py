@@ -10,6 +10,7 @@ from typing import Any
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.inference import Encoder
 from lookalike.neighbors.index import Index
+from lookalike.neighbors.table import Listed
 
 CONNECTIONS = 64  # at a time
 LAST_ANSWERS = 3  # seconds for the requests that are under way at the end
@@ -19,6 +20,7 @@ def serve_index(
     index: Index,
     *,
     encoder: Encoder | None = None,
+    duplicates: Listed | None = None,
     host: str = "127.0.0.1",
     port: int = 8765,
     ready: Callable[[str], None],
@@ -28,13 +30,15 @@ def serve_index(
     Args:
         index: what to search.
         encoder: what encodes uploads; without one there are none.
+        duplicates: of its images, to decide on.
         host: address or name of this machine to listen at.
         port: likewise, in [0, 65535]; 0 for one that is free.
         ready: called with the address as soon as a browser may open it.
 
     Raises:
         LookalikeError: what a server needs is not installed.
-        UsageError: the address cannot be had, or the encoder is not the collection's.
+        UsageError: the address cannot be had, the encoder is not the collection's, or the
+            duplicates are of other images.
         ValueError: there is no such port.
     """
     uvicorn = _uvicorn()
@@ -44,7 +48,8 @@ def serve_index(
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be in [0, 65535], got {port}")
     with _listen(host, port) as listener:
-        app = create_app(index, encoder=encoder, names=Names.of(host))
+        names = Names.of(host)
+        app = create_app(index, encoder=encoder, duplicates=duplicates, names=names)
         config = uvicorn.Config(
             app,
             log_level="warning",

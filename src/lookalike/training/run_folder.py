@@ -52,6 +52,9 @@ class Run:
                 "  fix: name the folder that `lookalike train SOURCE --out FOLDER` wrote"
             )
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
     @property
     def record(self) -> dict[str, Any]:
         """Everything in run.json."""
