@@ -1,6 +1,6 @@
 """Notebooks as pages of the site: a step of `make docs`, called by Python-Markdown.
 
-A page of docs/notebooks is one line, `::: notebooks/NAME.py`; the site shows that script in its place.
+A page of docs/notebooks is one line, `::: notebooks/NAME.py`; the site shows that script instead.
 """
 
 from __future__ import annotations

@@ -92,15 +92,13 @@ by_hand = {
     "batch_hard": [
         (
             a,
-            max((p for b, p in positives if b == a), key=lambda p: d[a, p]),  # noqa: B023
-            min(negatives[a], key=lambda n: d[a, n]),  # noqa: B023
+            max((p for b, p in positives if b == a), key=lambda p: d[a, p]),
+            min(negatives[a], key=lambda n: d[a, n]),
         )
         for a in anchors
     ],
     "semi_hard": [
-        (a, p, min(window(a, p), key=lambda n: d[a, n]))  # noqa: B023
-        for a, p in positives
-        if window(a, p)
+        (a, p, min(window(a, p), key=lambda n: d[a, n])) for a, p in positives if window(a, p)
     ],
 }
 
@@ -128,8 +126,7 @@ for mining, triplets in by_hand.items():
 # ## What they look like
 #
 # Each column is a triplet: the anchor, its positive, its negative. Above, the hardest of six
-# anchors: often a positive that nobody would know again. Below, semi-hard ones, which are nearly
-# right.
+# anchors; below, semi-hard ones, in which the positive is nearer already, though not by the margin.
 
 
 # %%
