@@ -33,6 +33,7 @@ def code_of(page: str) -> str:
     return "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_a_notebook_runs(script: Path, tmp_path: Path) -> None:
     done = subprocess.run(
