@@ -45,7 +45,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format
 
 docs: $(VENV)/installed-docs
-	$(BIN)/zensical build --clean --strict
+	PYTHONPATH=. $(BIN)/zensical build --clean --strict
 	@! grep -r --include=*.html '```' build/site || (echo "a code block was not understood as one" && false)
 	@echo "open build/site/index.html in a browser"
 
@@ -81,4 +81,4 @@ oldest: | $(UV)
 
 clean:
 	rm -rf $(VENV) .venv-oldest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
