@@ -29,6 +29,13 @@ HEAD, TAIL = 14, 10
 """Lines that are kept of a long output, at its beginning and its end."""
 
 
+HEEDING = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('lookalike', run_name='__main__', alter_sys=True)"
+)
+"""Runs lookalike, and undoes what a shell does to commands in the background: not to see Ctrl-C."""
+
+
 class Step(NamedTuple):
     """A command of the walk.
 
@@ -65,7 +72,7 @@ def steps(name: str, query: str, epochs: int) -> list[Step]:
         Step("", "apply copies --undo"),
         Step("", f"cluster runs/{name} {name}"),
         Step("", f"select {vectors} --count 20"),
-        Step("Make it small, take it elsewhere", f"distill runs/{name} --student small_conv"),
+        Step("Make it small, take it elsewhere", f"distill runs/{name} --student small_conv --epochs {epochs}"),
         Step("", f"export runs/{name}-small_conv --to onnx"),
         Step("", f"report runs/{name} runs/{name}-small_conv --out compare.html"),
     ]
@@ -73,30 +80,24 @@ def steps(name: str, query: str, epochs: int) -> list[Step]:
 
 def run(step: Step, folder: Path) -> tuple[int, str, float]:
     """Run one command; return its status, its output and the seconds it took."""
-    began, lines = time.monotonic(), []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lookalike", *shlex.split(step.command)],
+    command = [sys.executable, "-c", HEEDING, *shlex.split(step.command)]
+    began, lines, waiting = time.monotonic(), [], step.until
+    with subprocess.Popen(
+        command,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {"COLUMNS": "100"},
-        preexec_fn=_heed_interrupts,
-    )
-    waiting = step.until
-    for line in process.stdout or ():
-        lines.append(line.rstrip())
-        if waiting and waiting in line:
-            waiting = None
-            if address := re.search(r"http://\S+", line):
-                _look(address.group())
-            process.send_signal(signal.SIGINT)
-    return process.wait(), "\n".join(lines), time.monotonic() - began
-
-
-def _heed_interrupts() -> None:
-    """Undo what a shell does to commands in the background: they would never see Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            if waiting and waiting in line:
+                waiting = None
+                if address := re.search(r"http://\S+", line):
+                    _look(address.group())
+                process.send_signal(signal.SIGINT)
+    return process.returncode, "\n".join(lines), time.monotonic() - began
 
 
 def _look(address: str) -> None:

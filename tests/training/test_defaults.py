@@ -45,6 +45,15 @@ def test_every_choice_has_its_reason(facts, device, monkeypatch):
     assert names >= {"size", "views", "batch_size", "epochs", "backbone", "optim", "optim.lr"}
 
 
+def test_another_optimizer_takes_a_rate_of_its_own():
+    settings = resolved(optim="adamw", method="simclr")  # whose recipe is for SGD, at 0.24
+    rate = next(choice for choice in settings.choices if choice.name == "optim.lr")
+    assert settings.optim_arguments["lr"] == rate.value == 1e-3
+    assert rate.reason.startswith("adamw's own")
+    scaled = resolved(optim="adamw", method="simclr", base_lr=0.01, lr_scaling="none")
+    assert scaled.optim_arguments["lr"] == 0.01
+
+
 def test_what_is_given_is_no_choice():
     given = {
         "size": 40,

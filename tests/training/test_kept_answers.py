@@ -339,7 +339,7 @@ def test_a_process_that_cannot_reach_the_folder_says_so(tmp_path):
 
 @pytest.mark.parametrize(("count", "size"), [(20, 6), (18, 6), (7, 7)])
 def test_every_batch_of_the_order_is_full(count, size):
-    order = InOrder().lay_out(np.zeros(count), batch_size=size, seed=0, epoch=0)
+    order, _ = InOrder().lay_out(np.zeros(count), batch_size=size, seed=0, epoch=0)
     assert len(order) % size == 0
     assert len(order) - count < size
     assert order.tolist() == [place % count for place in range(len(order))]

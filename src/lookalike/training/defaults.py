@@ -18,7 +18,7 @@ from lookalike.methods.base import Method, Recipe
 from lookalike.training.facts import Facts
 from lookalike.training.run_folder import Choice
 from lookalike.training.sampling import Sampling, choose_sampling
-from lookalike.training.schedule import scaled_learning_rate
+from lookalike.training.schedule import FORMULAS, scaled_learning_rate
 from lookalike.training.teachers import Taught
 from lookalike.views.plans import PLANS, Plan
 
@@ -172,11 +172,8 @@ def resolve(
         fill.choices.append(Choice("backbone", " ".join(shown), network_why))
     optim = fill.fill("optim", asked["optim"], (recipe.optim, why))
     mine = optim == recipe.optim
-    scaling = asked["lr_scaling"] or recipe.scaling
-    base = recipe.lr if asked["base_lr"] is None else asked["base_lr"]
-    lr = scaled_learning_rate(base, batch_size, scaling=scaling)
     given = dict(asked["optim_arguments"] or {})
-    rate = fill.fill("optim.lr", given.pop("lr", None), (lr, _FORMULAS[scaling](base, batch_size)))
+    rate = fill.fill("optim.lr", given.pop("lr", None), _rate(asked, recipe, optim, batch_size))
     decay = {}
     if mine and "weight_decay" not in given:
         decay["weight_decay"] = recipe.weight_decay
@@ -232,11 +229,20 @@ _PARTS: Final = {  # what some methods take by name, and what others say to it
     "student": "trains for no student\n  fix: leave it out, or --method sftn",
 }
 
-_FORMULAS: Final = {
-    "linear": lambda base, batch: f"{base:g} * {batch} / 256",
-    "square_root": lambda base, batch: f"{base:g} * sqrt({batch})",
-    "none": lambda base, batch: f"{base:g}, whatever the batch",
-}
+
+def _rate(
+    asked: Mapping[str, Any], recipe: Recipe, optim: str, batch_size: int
+) -> tuple[float, str]:
+    """Return the peak learning rate of an optimizer, the method's or another one, and why."""
+    if optim != recipe.optim and asked["base_lr"] is None:
+        make = registry.load(registry.locate("training.optim", optim))
+        own = inspect.signature(make).parameters.get("lr")
+        if own is not None and own.default is not own.empty:
+            return own.default, f"{optim}'s own, as the method's is for {recipe.optim}"
+    scaling = asked["lr_scaling"] or recipe.scaling
+    base = recipe.lr if asked["base_lr"] is None else asked["base_lr"]
+    lr = scaled_learning_rate(base, batch_size, scaling=scaling)
+    return lr, FORMULAS[scaling](base, batch_size)
 
 
 def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:

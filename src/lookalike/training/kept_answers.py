@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lookalike.data.samplers import Layout
 from lookalike.durable import open_atomically, write_atomically
 from lookalike.errors import LookalikeError
 from lookalike.methods.base import Method
@@ -43,9 +44,9 @@ class InOrder:
 
     def lay_out(
         self, labels: npt.NDArray[np.int64], *, batch_size: int, seed: int, epoch: int
-    ) -> npt.NDArray[np.int64]:
+    ) -> Layout:
         """Return the positions, as many as whole batches hold."""
-        return np.arange(math.ceil(len(labels) / batch_size) * batch_size) % len(labels)
+        return Layout(np.arange(math.ceil(len(labels) / batch_size) * batch_size) % len(labels))
 
 
 class KeptAnswers:

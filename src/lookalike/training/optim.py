@@ -67,12 +67,14 @@ def adamw(
     module: nn.Module,
     constant_rate: Collection[str] = (),
     *,
-    lr: float = 1.5e-4,
+    lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.1,
     decay_vectors: bool = True,
 ) -> AdamW:
     """Return AdamW (arXiv:1711.05101) as MoCo v3 trains transformers (arXiv:2104.02057).
+
+    There the rate is 1.5e-4 for 256 images a step; by default it is the usual 1e-3.
 
     Args:
         module: whose trainable parameters are optimized.
