@@ -72,8 +72,11 @@ def steps(name: str, query: str, epochs: int) -> list[Step]:
         Step("", "apply copies --undo"),
         Step("", f"cluster runs/{name} {name}"),
         Step("", f"select {vectors} --count 20"),
-        Step("Make it small, take it elsewhere", f"distill runs/{name} --student small_conv --epochs {epochs}"),
-        Step("", f"export runs/{name}-small_conv --to onnx"),
+        Step(
+            "Make it small, take it elsewhere",
+            f"distill runs/{name} --student small_conv --epochs {epochs}",
+        ),
+        Step("Take it elsewhere", f"export runs/{name}-small_conv --to onnx"),
         Step("", f"report runs/{name} runs/{name}-small_conv --out compare.html"),
     ]
 

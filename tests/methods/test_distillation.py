@@ -109,11 +109,13 @@ def test_dkd_takes_the_teachers_word_where_it_knows_no_label():
 
 
 def test_after_its_share_of_training_the_teacher_is_no_longer_heard():
-    method, batch = a_method(until=0.5, label_weight=1.0), a_batch()
+    method, batch = a_method(until=0.5, label_weight=0.25, response_weight=0.75), a_batch()
+    logits, (said,) = parts(method, batch)
     heard = method(batch)
-    assert heard.loss > heard.logs["from_labels"]
+    taught = 0.75 * kd_loss(logits, said, temperature=4.0)
+    torch.testing.assert_close(heard.loss, 0.25 * heard.logs["from_labels"] + taught)
     method.after_step(heard, 0.5)
-    alone = method(batch)
+    alone = method(batch)  # labels take over the weight of the answers
     torch.testing.assert_close(alone.loss.detach(), alone.logs["from_labels"])
 
 

@@ -36,8 +36,8 @@ class Distillation(Method):
         label_weight: of the cross entropy with labels (RepDistiller: 0.1).
         temperature: > 0, that softens both answers (paper: up to 20; RepDistiller: 4).
         response_arguments: further arguments of the loss of answers, by name.
-        until: share of training after which labels alone count (arXiv:1910.01348: KD helps early
-            and hurts late).
+        until: share of training after which labels alone count, with the weight of both
+            (arXiv:1910.01348: KD helps early and hurts late).
         mixup: mix images two by two before both see them (arXiv:2106.05237).
 
     Raises:
@@ -106,8 +106,10 @@ class Distillation(Method):
         answers = [teacher(*asked) for teacher in self.teachers]
         from_labels = soft_cross_entropy_loss(logits, wanted)
         agree = (logits.detach().argmax(1) == answers[0].argmax(1)).float().mean()
-        loss = self.label_weight * from_labels
-        loss = loss + self.listens() * self.taught(logits, answers, batch, wanted)
+        listens = self.listens()
+        left = self.response_weight * ~listens  # what the answers weighed, now that they are silent
+        loss = (self.label_weight + left) * from_labels
+        loss = loss + listens * self.taught(logits, answers, batch, wanted)
         return Step(loss, {"from_labels": from_labels.detach(), "agreement": agree})
 
     def listens(self) -> Tensor:

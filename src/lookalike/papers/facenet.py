@@ -53,8 +53,12 @@ CLAIMS = (
         arms=(
             _started("from SimCLR", pretraining=6),
             _started("from scratch", pretraining=0),
+            _started("from scratch, as long", pretraining=0, epochs=10),
         ),
-        comparisons=(Comparison(better="from SimCLR", worse="from scratch"),),
+        comparisons=(
+            Comparison(better="from SimCLR", worse="from scratch"),
+            Comparison(better="from SimCLR", worse="from scratch, as long"),
+        ),
         settings={"epochs": 4},
         note="recall at 1 on letters of alphabets that were not trained on",
     ),

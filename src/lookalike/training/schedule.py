@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from torch.optim import Optimizer
 
 from lookalike import _check
+
+FORMULAS: Final = {
+    "linear": lambda base, batch: f"{base:g} * {batch} / 256",
+    "square_root": lambda base, batch: f"{base:g} * sqrt({batch})",
+    "none": lambda base, batch: f"{base:g}, whatever the batch",
+}
+"""How `scaled_learning_rate` came to a rate, to be printed."""
 
 
 def scaled_learning_rate(base: float, batch_size: int, *, scaling: str) -> float:
