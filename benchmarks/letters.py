@@ -81,9 +81,7 @@ def main() -> None:
         seconds, spent = time.monotonic() - began, time.process_time() - spent
         found = evaluate(load(run.path), given.test)
     print(f"trained in {seconds:.0f} s, {spent:.0f} s of processor")
-    for name, value in found.items():
-        if name.endswith("recall_at_1") or name.endswith("map_at_r"):
-            print(f"{name:40} {value:.3f}")
+    print("\n".join(found.lines()))
 
 
 if __name__ == "__main__":
