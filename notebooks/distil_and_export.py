@@ -12,7 +12,7 @@ import onnxruntime
 from PIL import Image
 
 import lookalike
-from lookalike.distilled import compare, distil
+from lookalike.distilled import compare
 
 # %% [markdown]
 # ## A teacher
@@ -43,7 +43,7 @@ teacher = lookalike.train(
 # the student learns where the teacher puts it and which others lie near. No label is needed.
 
 # %%
-run, comparison = distil(
+run, comparison = lookalike.distill(
     teacher.path,
     student="small_conv",
     student_arguments={"width": 4},

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lookalike.backbones.build import build_backbone
 from lookalike.data.sources import open_source
-from lookalike.distilled import compare, distil
+from lookalike.distilled import compare, distill
 from lookalike.errors import UsageError
 from lookalike.inference import Encoder
 
@@ -70,14 +70,14 @@ def test_other_widths_have_no_index_in_common(photos):
 def test_a_model_folder_says_not_what_it_was_trained_on(tmp_path):
     an_encoder(0).save(tmp_path / "model")
     with pytest.raises(UsageError, match="--data SOURCE"):
-        distil(tmp_path / "model", student="small_conv")
+        distill(tmp_path / "model", student="small_conv")
 
 
 def test_a_student_is_trained_compared_and_written_down(photos, tmp_path):
     an_encoder(0, width=8).save(tmp_path / "model")
 
     def distilled():
-        return distil(
+        return distill(
             tmp_path / "model",
             student="small_conv",
             student_arguments={"width": 2},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from lookalike.backbones.base import Backbone as Backbone
     from lookalike.data.sources import open_source as open_source
+    from lookalike.distilled import distill as distill
     from lookalike.embeddings import Embeddings as Embeddings
     from lookalike.errors import LookalikeError as LookalikeError
     from lookalike.formats.export import export as export
@@ -39,6 +40,7 @@ _HOMES: Final = {
     "Plan": "views.plans:Plan",
     "Step": "methods.base:Step",
     "View": "views.plans:View",
+    "distill": "distilled:distill",
     "evaluate": "scorecard:score",
     "export": "formats.export:export",
     "find_duplicates": "neighbors.duplicates:find_duplicates",

@@ -126,7 +126,7 @@ _ROWS = (
 )
 
 
-def distil(
+def distill(
     run: str | Path,
     *,
     student: str,

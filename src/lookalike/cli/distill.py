@@ -43,9 +43,9 @@ def distill(
         settings: arguments of the student's backbone.
     """
     say(f"importing torch to distil {run} into {student}")
-    from lookalike.distilled import distil
+    from lookalike import distilled
 
-    done, found = distil(
+    done, found = distilled.distill(
         run,
         student=student,
         data=data,

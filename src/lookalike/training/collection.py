@@ -200,7 +200,8 @@ class Collection:
         if sampling != "shuffled":
             return f", of {classes}, which only the batches are drawn by{apart}"
         known = int((self.images.labels >= 0).sum())
-        return f", {known:,} with labels, which training never sees" if known else ", no labels"
+        told = f", {known:,} with labels of {classes}, which training never sees"
+        return told if known else ", no labels"
 
     def steps_an_epoch(self, drawn: Sampling, *, seed: int) -> int:
         """Return the whole batches in an epoch.
