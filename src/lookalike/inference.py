@@ -18,31 +18,22 @@ import numpy.typing as npt
 import safetensors
 import safetensors.torch
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from lookalike import _check
 from lookalike.backbones.base import Backbone
 from lookalike.backbones.build import build_backbone
-from lookalike.data.decode import (
-    MAX_PIXELS,
-    Pixels,
-    UnreadableImage,
-    centre_square,
-    decode,
-    upright_colours,
-)
+from lookalike.data.decode import MAX_PIXELS
+from lookalike.data.given import Picture, as_list, read_square
 from lookalike.data.image_set import ImageSet
 from lookalike.data.quarantine import Progress, Quarantine
 from lookalike.data.resident import load_squares
 from lookalike.data.threads import map_in_order
 from lookalike.durable import write_atomically
 from lookalike.embeddings import Embeddings
-from lookalike.errors import DataError, UsageError
+from lookalike.errors import UsageError
 from lookalike.similarity import unit_rows
 from lookalike.views.make import normalise
-
-Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 FORMAT = "lookalike encoder"
 VERSION = 1
@@ -372,52 +363,6 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
-
-
-def as_list(
-    images: Picture | Sequence[Picture] | npt.NDArray[np.uint8],
-) -> list[Picture]:
-    """Return what `Encoder.encode` takes as a list of single images."""
-    if isinstance(images, str | Path | Image.Image):
-        return [images]
-    if isinstance(images, np.ndarray) and images.ndim in {2, 3}:
-        return [images]
-    return list(images)
-
-
-def read_square(numbered: tuple[int, Picture], *, size: int) -> Pixels:
-    """Return the (size, size, 3) picture of one item of a list, given with its place there.
-
-    Raises:
-        UsageError: there is no such file, or the item is no image at all.
-        DataError: it cannot be read.
-    """
-    number, picture = numbered
-    where = str(picture) if isinstance(picture, str | Path) else f"image {number}"
-    try:
-        if isinstance(picture, str | Path):
-            return centre_square(decode(Path(picture).read_bytes(), at_least=size), size)
-        if isinstance(picture, Image.Image):
-            return centre_square(upright_colours(picture), size)
-        if _is_pixels(picture):
-            return centre_square(decode(picture), size)
-    except FileNotFoundError as problem:
-        raise UsageError(f"there is no {where}\n  fix: check the path") from problem
-    except (UnreadableImage, OSError) as problem:
-        raise DataError(f"{where} cannot be read: {problem}") from problem
-    raise UsageError(
-        f"{where} is a {type(picture).__name__}; want a path, PIL image or uint8 array"
-    )
-
-
-def _is_pixels(picture: object) -> bool:
-    """Return whether this is a picture of pixels, (H, W) or (H, W, 3) uint8."""
-    return (
-        isinstance(picture, np.ndarray)
-        and picture.dtype == np.uint8
-        and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3))
-        and picture.size > 0
-    )
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

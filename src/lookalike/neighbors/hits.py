@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.inference import Picture
+from lookalike.data.given import Picture
 from lookalike.neighbors.collection import CLASS, ID, Collection, Rows
 from lookalike.neighbors.notebook import MOST_ROWS, MOST_TILES, SIDE, Strip, Tile, look, show_strips
 from lookalike.neighbors.pictures import load_thumbs

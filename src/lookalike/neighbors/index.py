@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
+from lookalike.data.given import Picture, as_list
 from lookalike.embeddings import Embeddings
 from lookalike.errors import UsageError
-from lookalike.inference import Encoder, Picture, as_list, load_encoder
+from lookalike.inference import Encoder, load_encoder
 from lookalike.neighbors.approximate import (
     Engine,
     Kind,

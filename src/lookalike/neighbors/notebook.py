@@ -11,8 +11,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from lookalike.data.decode import Pixels
+from lookalike.data.given import Picture, read_square
 from lookalike.errors import LookalikeError
-from lookalike.inference import Picture, read_square
 
 SIDE = 96  # pixels of a picture
 MOST_ROWS = 10
