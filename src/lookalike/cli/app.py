@@ -16,7 +16,7 @@ from lookalike.cli.command import read_command
 from lookalike.cli.help import manual, overview
 from lookalike.cli.parse import parse
 from lookalike.cli.terminal import paint
-from lookalike.errors import LookalikeError, UsageError
+from lookalike.errors import LookalikeError, PreemptedError, UsageError
 from lookalike.registry import did_you_mean
 
 COMMANDS: Final = {
@@ -94,7 +94,8 @@ def _explain(problem: Exception, *, debug: bool) -> int:
     """Say what went wrong, and whose fault it is, in one line or two; return the exit code."""
     if isinstance(problem, LookalikeError):
         if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks for all
-            _complain("error", str(problem))
+            asked_to = isinstance(problem, PreemptedError)
+            _complain("interrupted" if asked_to else "error", str(problem))
         return problem.exit_code
     if isinstance(problem, ValueError) and _is_our_own(problem):
         _complain("error", str(problem))

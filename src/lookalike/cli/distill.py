@@ -62,9 +62,12 @@ def distill(
         print_json({"run": done.path, **found.to_json()})
     else:
         print("\n".join(found.lines()))
+    is_run = (run / "run.json").is_file()  # else it is a model folder, of which nothing is told
+    both = f"report {run} {done.path} --out compare.html"
+    following = both if is_run else f"evaluate {done.path} --data SOURCE"
     finish(
         done.path / "model",
         done.path / "comparison.json",
         done.path / "changed.csv",
-        following=f"lookalike evaluate {done.path}",
+        following=f"lookalike {following}",
     )
