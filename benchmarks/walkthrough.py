@@ -27,7 +27,7 @@ from typing import NamedTuple
 from machine import processor
 from PIL import Image
 
-HEAD, TAIL = 14, 16
+HEAD, TAIL = 20, 18
 """Lines that are kept of a long output, at its beginning and its end."""
 
 
@@ -53,10 +53,10 @@ class Step(NamedTuple):
     status: int = 0
 
 
-def steps(name: str, query: str, epochs: int | None) -> list[Step]:
+def steps(name: str, query: str, epochs: int | None, student_epochs: int | None) -> list[Step]:
     """Return the walk through the images of a folder."""
-    least = "" if epochs is None else f" --epochs {epochs}"
-    train = f"train {name}{least} --out runs/{name}"
+    train = f"train {name}{_epochs(epochs)} --out runs/{name}"
+    student = f"small_conv --student.width 12{_epochs(student_epochs)}"
     vectors = f"{name}.vec"
     return [
         Step("Look", f"check {name}"),
@@ -75,13 +75,14 @@ def steps(name: str, query: str, epochs: int | None) -> list[Step]:
         Step("", "apply copies --undo"),
         Step("", f"cluster runs/{name} {name}"),
         Step("", f"select {vectors} --count 20"),
-        Step(
-            "Make it small, take it elsewhere",
-            f"distill runs/{name} --student small_conv --student.width 12",
-        ),
+        Step("Make it small", f"distill runs/{name} --student {student}"),
         Step("Take it elsewhere", f"export runs/{name}-small_conv --to onnx"),
         Step("", f"report runs/{name} runs/{name}-small_conv --out compare.html"),
     ]
+
+
+def _epochs(count: int | None) -> str:
+    return "" if count is None else f" --epochs {count}"
 
 
 def run(step: Step, folder: Path) -> tuple[int, str, float]:
@@ -130,9 +131,9 @@ def shortened(text: str) -> list[str]:
     return [*lines[:HEAD], f"... {left_out} lines left out ...", *lines[-TAIL:]]
 
 
-def walk(name: str, query: str, epochs: int | None, folder: Path) -> Iterator[str]:
+def walk(walked: list[Step], folder: Path) -> Iterator[str]:
     """Run all steps in a folder; yield the lines of the page."""
-    for step in steps(name, query, epochs):
+    for step in walked:
         status, text, seconds = run(step, folder)
         print(f"{seconds:6.1f} s  lookalike {step.command}", flush=True)
         if status != step.status:
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="folder of others like them")
     parser.add_argument("--name", default="photos", help="what to call the first in the walk")
     parser.add_argument("--epochs", type=int, help="of the training; none: as fits")
+    parser.add_argument("--student-epochs", type=int, help="of distilling; none: as fits")
     parser.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -163,9 +165,9 @@ def main() -> None:
         plant(folder / given.name)
         query = min(path for path in (folder / f"{given.name}-test").rglob("*") if path.is_file())
         began = time.monotonic()
-        lines = list(
-            walk(given.name, str(query.relative_to(folder)), given.epochs, folder),
-        )
+        asked = str(query.relative_to(folder))
+        walked = steps(given.name, asked, given.epochs, given.student_epochs)
+        lines = list(walk(walked, folder))
         minutes = (time.monotonic() - began) / 60
     about = f"{processor()}, {minutes:.0f} minutes in all."
     given.out.write_text("\n".join([about, *lines]) + "\n")
