@@ -93,9 +93,9 @@ def test_quarters_are_measured_one_image_at_a_time_alike(run):
 
 
 def test_a_backbone_that_hides_its_layers_is_named(tmp_path):
-    network = build_backbone("resnet18", width=4)
-    Encoder(network, size=16, name="resnet18", arguments={"width": 4}).save(tmp_path / "model")
-    with pytest.raises(UsageError, match="resnet18 shows no layers"):
+    network = build_backbone("patches", width=4)
+    Encoder(network, size=64, name="patches", arguments={"width": 4}).save(tmp_path / "model")
+    with pytest.raises(UsageError, match="patches shows no layers"):
         MEASURES["quadrant_linear_top1"](SimpleNamespace(path=tmp_path), "hands")
 
 
