@@ -28,10 +28,10 @@ from PIL import Image, ImageEnhance
 
 from lookalike import open_source
 from lookalike.backbones.build import build_backbone
+from lookalike.curation.album import embed_album
+from lookalike.curation.duplicates import Duplicates, find_duplicates
 from lookalike.data.decode import decode
 from lookalike.inference import Encoder, load_encoder
-from lookalike.neighbors.album import embed_album
-from lookalike.neighbors.duplicates import Duplicates, find_duplicates
 from lookalike.report.duplicates import write_review
 
 KINDS = ("re-encoded", "resized", "cropped 5 %", "brightness")

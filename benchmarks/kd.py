@@ -19,7 +19,7 @@ import torch
 from machine import processor
 
 from lookalike import open_source, train
-from lookalike.training.answers import answer
+from lookalike.runs.answers import answer
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ from lookalike.data.resident import load_squares
 from lookalike.data.sources import ImageSet, open_source
 from lookalike.evaluation.verification import Verification, verification
 from lookalike.inference import Encoder, load_encoder
-from lookalike.similarity import unit_rows
-from lookalike.training.job import train
+from lookalike.pairwise.similarity import unit_rows
+from lookalike.runs.job import train
 
 
 def person(name: str) -> str:

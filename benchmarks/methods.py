@@ -26,7 +26,7 @@ from lookalike.evaluation.knn import knn_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.inference import Encoder, load_encoder
 from lookalike.papers.measures import embed_quadrants
-from lookalike.training.job import train
+from lookalike.runs.job import train
 
 METHODS = (
     "simclr",

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lookalike.losses.info_nce import info_nce_loss
 from lookalike.nn.queue import Queue
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 KEYS, WIDTH, TEMPERATURE = 65_536, 128, 0.2
 SIDES = ("lightly", "lookalike")

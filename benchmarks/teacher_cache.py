@@ -23,10 +23,10 @@ from lookalike.backbones.build import build_backbone
 from lookalike.data.resident import Resident
 from lookalike.methods.distillation import Distillation
 from lookalike.nn.teacher import Teacher
+from lookalike.runs.kept_answers import KEYED, KeptAnswers
 from lookalike.training.allocator import keep_freed_memory
 from lookalike.training.batches import ResidentBatches, Viewing
 from lookalike.training.distributed import World
-from lookalike.training.kept_answers import KEYED, KeptAnswers
 from lookalike.training.optim import sgd
 from lookalike.training.progress import Progress
 from lookalike.views.plans import SUPERVISED_SMALL

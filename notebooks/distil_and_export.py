@@ -12,7 +12,7 @@ import onnxruntime
 from PIL import Image
 
 import lookalike
-from lookalike.distilled import compare
+from lookalike.runs.distilled import compare
 
 # %% [markdown]
 # ## A teacher

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 import lookalike
-from lookalike.neighbors.album import open_album
-from lookalike.neighbors.duplicates import write_csv
-from lookalike.neighbors.moves import apply_moves, plan_moves, undo_moves
+from lookalike.curation.album import open_album
+from lookalike.curation.duplicates import write_csv
+from lookalike.curation.moves import apply_moves, plan_moves, undo_moves
 from lookalike.report.duplicates import write_review
 
 # %% [markdown]

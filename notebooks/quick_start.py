@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import lookalike
-from lookalike.neighbors.album import open_album
+from lookalike.curation.album import open_album
 
 # %% [markdown]
 # ## A folder of images

@@ -19,12 +19,12 @@ from lookalike import Batch
 from lookalike.backbones.build import build_backbone
 from lookalike.data.resident import load_squares
 from lookalike.data.samplers import class_order
-from lookalike.distances import centred
 from lookalike.evaluation.pixels import raw_pixels
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.losses.triplet import triplet_loss
 from lookalike.methods.metric import Metric
-from lookalike.triplets import triplet_sums
+from lookalike.pairwise.distances import centred
+from lookalike.pairwise.triplets import triplet_sums
 
 # %% [markdown]
 # ## A batch

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from lookalike.backbones.base import Backbone as Backbone
+    from lookalike.curation.duplicates import find_duplicates as find_duplicates
     from lookalike.data.sources import open_source as open_source
-    from lookalike.distilled import distill as distill
     from lookalike.embeddings import Embeddings as Embeddings
     from lookalike.errors import LookalikeError as LookalikeError
     from lookalike.formats.export import export as export
     from lookalike.inference import Encoder as Encoder
     from lookalike.inference import load_encoder as load  # noqa: F401
+    from lookalike.judging.scorecard import score as evaluate  # noqa: F401
     from lookalike.methods.base import Batch as Batch
     from lookalike.methods.base import Method as Method
     from lookalike.methods.base import Step as Step
-    from lookalike.neighbors.duplicates import find_duplicates as find_duplicates
     from lookalike.neighbors.index import Index as Index
-    from lookalike.scorecard import score as evaluate  # noqa: F401
-    from lookalike.training.job import train as train
+    from lookalike.runs.distilled import distill as distill
+    from lookalike.runs.job import train as train
     from lookalike.views.plans import Plan as Plan
     from lookalike.views.plans import View as View
 
@@ -40,13 +40,13 @@ _HOMES: Final = {
     "Plan": "views.plans:Plan",
     "Step": "methods.base:Step",
     "View": "views.plans:View",
-    "distill": "distilled:distill",
-    "evaluate": "scorecard:score",
+    "distill": "runs.distilled:distill",
+    "evaluate": "judging.scorecard:score",
     "export": "formats.export:export",
-    "find_duplicates": "neighbors.duplicates:find_duplicates",
+    "find_duplicates": "curation.duplicates:find_duplicates",
     "load": "inference:load_encoder",
     "open_source": "data.sources:open_source",
-    "train": "training.job:train",
+    "train": "runs.job:train",
 }
 
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604  names, all of them

@@ -32,7 +32,7 @@ from lookalike.data.threads import map_in_order
 from lookalike.durable import write_atomically
 from lookalike.embeddings import Embeddings
 from lookalike.errors import UsageError
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 from lookalike.views.make import normalise
 
 FORMAT = "lookalike encoder"

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lookalike import distances
 from lookalike.losses._angles import angle_gaps
+from lookalike.pairwise import distances
 
 
 def squares(seed, count=9, width=4):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from lookalike import similarity
 from lookalike.losses._soft_targets import soft_targets
+from lookalike.pairwise import similarity
 
 
 def inputs(dtype=torch.float64, rows=7, columns=11):

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lookalike import similarity
 from lookalike.losses._softplus import row_softplus
+from lookalike.pairwise import similarity
 
 SCALE = 1.5
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from lookalike import distances
 from lookalike.losses.contrastive import batch_contrastive_loss, contrastive_loss
+from lookalike.pairwise import distances
 
 
 def batch(seed: int, rows: int = 10, classes: int = 3) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from lookalike.losses.info_nce import info_nce_loss
-from lookalike.similarity import row_logsumexp
+from lookalike.pairwise.similarity import row_logsumexp
 
 
 def unit(seed: int, rows: int, width: int = 4) -> Tensor:

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import similarity
 from lookalike.losses.instance_cross_entropy import instance_cross_entropy_loss
 from lookalike.losses.nt_xent import nt_xent_loss
 from lookalike.losses.supcon import supcon_loss
+from lookalike.pairwise import similarity
 
 LABELS = torch.tensor([4, -1, 4, 0, -1, 4, 9, 0])  # 9 is alone
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from lookalike import distances
 from lookalike.losses.lifted_structure import lifted_structure_loss
+from lookalike.pairwise import distances
 
 FORMS = ["pairs", "generalised"]
 

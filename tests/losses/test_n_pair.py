@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import similarity
 from lookalike.losses.info_nce import info_nce_loss
 from lookalike.losses.n_pair import n_pair_loss
+from lookalike.pairwise import similarity
 
 FORMS = ["multi_class", "one_versus_one"]
 LABELS = torch.tensor([4, -1, 4, 0, -1, 4, 9, 0, 4, 0])  # 9 is alone; 0's third is left over

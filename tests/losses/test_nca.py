@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import NeighborhoodComponentsAnalysis
 
-from lookalike import similarity
 from lookalike.losses.info_nce import info_nce_loss
 from lookalike.losses.nca import nca_loss
+from lookalike.pairwise import similarity
 
 FORMS = ["log", "expected"]
 LABELS = torch.tensor([4, -1, 4, 0, -1, 4, 9, 0])  # 9 is alone

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from lookalike import similarity
 from lookalike.losses.nt_xent import nt_xent_loss
+from lookalike.pairwise import similarity
 
 TEMPERATURES = [0.1, 0.2, 0.5, 1.0]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lookalike import distances
 from lookalike.losses.pair_statistics import pair_statistics
+from lookalike.pairwise import distances
 
 
 def batch(seed: int, rows: int = 14, classes: int = 4) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import similarity
 from lookalike.losses.proxy_nca import proxy_nca_loss
+from lookalike.pairwise import similarity
 
 LABELS = torch.tensor([2, 0, 2, 4, -1, 0, 2])  # one is unknown; classes 1 and 3 are absent
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import distances
 from lookalike.losses.rkd import rkd_angle_loss, rkd_distance_loss, rkd_loss
+from lookalike.pairwise import distances
 
 LOSSES = [rkd_distance_loss, rkd_angle_loss, rkd_loss]
 

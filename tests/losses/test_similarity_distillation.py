@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import similarity
 from lookalike.losses.info_nce import info_nce_loss
 from lookalike.losses.similarity_distillation import similarity_distillation_loss
+from lookalike.pairwise import similarity
 
 SEED = {"temperature": 0.2, "teacher_temperature": 1e-4, "pair": True, "form": "cross_entropy"}
 

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import similarity
 from lookalike.losses.nt_xent import nt_xent_loss
 from lookalike.losses.supcon import supcon_loss
+from lookalike.pairwise import similarity
 
 FORMS = ["out", "in"]
 LABELS = torch.tensor([4, -1, 4, 0, -1, 4, 9, 0])  # 9 is alone

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from lookalike import distances, triplets
 from lookalike.losses.triplet import triplet_loss
+from lookalike.pairwise import distances, triplets
 
 MININGS = ["batch_hard", "batch_all", "semi_hard", "hard", "easy", "random"]
 FIXED = [mining for mining in MININGS if mining != "random"]

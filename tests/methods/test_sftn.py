@@ -14,10 +14,10 @@ from lookalike.methods.base import Batch
 from lookalike.methods.distillation import Distillation
 from lookalike.methods.sftn import SFTN
 from lookalike.methods.supervised import Supervised
+from lookalike.runs.building import load_method
+from lookalike.runs.job import train
+from lookalike.runs.teachers import load_teachers
 from lookalike.testing import check_method
-from lookalike.training.building import load_method
-from lookalike.training.job import train
-from lookalike.training.teachers import load_teachers
 
 STUDENT = {"student": "small_conv", "student_arguments": {"width": 2}}
 WEIGHTS = {"label_weight": 1.0, "divergence_weight": 3.0, "branch_label_weight": 1.0}

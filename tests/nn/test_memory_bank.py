@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lookalike.nn.memory_bank import MemoryBank
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def test_a_row_is_of_norm_one_in_expectation_and_then_in_fact():

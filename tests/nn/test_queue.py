@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lookalike.nn.queue import Queue
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def test_it_starts_as_random_directions():

@@ -9,7 +9,7 @@ from lookalike.methods.distillation import Distillation
 from lookalike.papers import base
 from lookalike.papers.base import reproduce
 from lookalike.papers.claims import Arm, Claim, Comparison
-from lookalike.training.teachers import load_teachers
+from lookalike.runs.teachers import load_teachers
 
 CLAIM = Claim(
     name="width",

@@ -16,8 +16,8 @@ from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import Encoder, load_encoder
 from lookalike.papers.measures import MEASURES, layer_linear_top1
-from lookalike.training.building import load_method
-from lookalike.training.job import train
+from lookalike.runs.building import load_method
+from lookalike.runs.job import train
 from lookalike.views.make import normalise
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.clusters import Clusters, Grouping
 from lookalike.data.image_set import ImageSet
 from lookalike.evaluation.clustering import compare_with_labels
+from lookalike.judging.clusters import Clusters, Grouping
 from lookalike.report import clusters as module
 from lookalike.report.clusters import write_sheet
 

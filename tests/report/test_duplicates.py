@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lookalike.curation.album import Album
+from lookalike.curation.duplicates import Duplicates, Member
+from lookalike.curation.leaks import Leak, Leaks
+from lookalike.curation.looks import Looks
+from lookalike.curation.matches import Matches
+from lookalike.curation.threshold import choose_threshold
 from lookalike.data.image_set import ImageSet
 from lookalike.embeddings import Embeddings
-from lookalike.neighbors.album import Album
-from lookalike.neighbors.duplicates import Duplicates, Member
-from lookalike.neighbors.leaks import Leak, Leaks
-from lookalike.neighbors.looks import Looks
-from lookalike.neighbors.matches import Matches
-from lookalike.neighbors.threshold import choose_threshold
 from lookalike.report.duplicates import write_leaks, write_review
 
 

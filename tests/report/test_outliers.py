@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 
+from lookalike.curation.album import Album
+from lookalike.curation.outliers import find_outliers
 from lookalike.data.image_set import ImageSet
 from lookalike.embeddings import Embeddings
-from lookalike.neighbors.album import Album
-from lookalike.neighbors.outliers import find_outliers
 from lookalike.report.outliers import IN_A_ROW, SHOWN, write_outliers
 
 

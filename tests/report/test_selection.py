@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 
+from lookalike.curation.album import Album
+from lookalike.curation.select import Selection, select_images
 from lookalike.data.image_set import ImageSet
 from lookalike.embeddings import Embeddings
-from lookalike.neighbors.album import Album
-from lookalike.neighbors.select import Selection, select_images
 from lookalike.report.selection import write_selection
 
 

@@ -24,10 +24,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from lookalike.backbones.build import build_backbone
+from lookalike.curation.table import Listed, read_listed
 from lookalike.inference import Encoder
 from lookalike.neighbors.embedding import embed_source
 from lookalike.neighbors.index import Index
-from lookalike.neighbors.table import Listed, read_listed
 from lookalike.server.app import create_app
 
 HERE = "http://127.0.0.1:8765"

@@ -16,12 +16,12 @@ import pytest
 import uvicorn
 from PIL import Image
 
+from lookalike.curation.duplicates import find_duplicates, write_csv
+from lookalike.curation.moves import plan_moves
+from lookalike.curation.table import read_listed, read_rows
 from lookalike.errors import LookalikeError, UsageError
-from lookalike.neighbors.duplicates import find_duplicates, write_csv
 from lookalike.neighbors.embedding import embed_source
 from lookalike.neighbors.index import Index
-from lookalike.neighbors.moves import plan_moves
-from lookalike.neighbors.table import read_listed, read_rows
 from lookalike.server.app import create_app
 from lookalike.server.serving import serve_index
 

@@ -26,8 +26,8 @@ def apply(
         undo: move everything back that was moved from this folder's list.
         json: print one JSON object in place of a sentence.
     """
-    from lookalike.neighbors.moves import UNDO, apply_moves, plan_moves, read_folder, undo_moves
-    from lookalike.neighbors.table import TABLE, require_part_of
+    from lookalike.curation.moves import UNDO, apply_moves, plan_moves, read_folder, undo_moves
+    from lookalike.curation.table import TABLE, require_part_of
 
     journal = folder / UNDO
     if undo == (move_to is not None):

@@ -7,7 +7,7 @@ from typing import Any
 
 from lookalike.cli.terminal import Counter, finish, print_json, say
 
-LIBRARY = "clusters:find_clusters"
+LIBRARY = "judging.clusters:find_clusters"
 
 
 def cluster(
@@ -32,8 +32,8 @@ def cluster(
         settings: how to group, as `clusters.find_clusters` takes it.
     """
     say(f"grouping {source} with {run}")
-    from lookalike.clusters import copy_folders, find_clusters, write_csv
     from lookalike.inference import load_encoder
+    from lookalike.judging.clusters import copy_folders, find_clusters, write_csv
     from lookalike.report.clusters import write_sheet
 
     encoder = load_encoder(run, trust_code=trust_code)

@@ -43,7 +43,7 @@ def distill(
         settings: arguments of the student's backbone.
     """
     say(f"importing torch to distil {run} into {student}")
-    from lookalike import distilled
+    from lookalike.runs import distilled
 
     done, found = distilled.distill(
         run,

@@ -7,7 +7,7 @@ from typing import Any
 
 from lookalike.cli.terminal import Counter, finish, print_json, say
 
-LIBRARY = "neighbors.duplicates:find_duplicates"
+LIBRARY = "curation.duplicates:find_duplicates"
 
 
 def duplicates(
@@ -31,15 +31,15 @@ def duplicates(
         limit: images at most, drawn at random.
         json: print one JSON object in place of the table.
         trust_code: let code come from the file or package that the model or run names.
-        settings: how to find them, as `neighbors.duplicates.find_duplicates` takes it.
+        settings: how to find them, as `curation.duplicates.find_duplicates` takes it.
     """
     say(f"finding duplicates in {source or run}")
     import json as json_format
 
+    from lookalike.curation.album import open_album
+    from lookalike.curation.duplicates import find_duplicates, write_csv
+    from lookalike.curation.moves import require_none_begun
     from lookalike.durable import write_atomically
-    from lookalike.neighbors.album import open_album
-    from lookalike.neighbors.duplicates import find_duplicates, write_csv
-    from lookalike.neighbors.moves import require_none_begun
     from lookalike.report.duplicates import write_review
 
     require_none_begun(out)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lookalike.data.sources import ImageSet
     from lookalike.inference import Encoder
 
-LIBRARY = "scorecard:score"
+LIBRARY = "judging.scorecard:score"
 
 
 def evaluate(
@@ -39,10 +39,10 @@ def evaluate(
     """
     say(f"scoring {run} on {data}")
     from lookalike.durable import write_atomically
-    from lookalike.gallery import make_gallery
     from lookalike.inference import load_encoder
-    from lookalike.scorecard import score
-    from lookalike.training.answers import compare_answers
+    from lookalike.judging.gallery import make_gallery
+    from lookalike.judging.scorecard import score
+    from lookalike.runs.answers import compare_answers
     from lookalike.training.run_folder import Run
 
     sides = (Run(run), Run(teacher)) if teacher is not None else ()
@@ -52,7 +52,7 @@ def evaluate(
         protocol["starting"] = _starting(run)
     encoder = load_encoder(run, trust_code=trust_code)
     if layers:
-        from lookalike.training.layers import load_stages
+        from lookalike.runs.layers import load_stages
 
         protocol["stages"] = load_stages(run, device=encoder.device, trust_code=trust_code)
     with Counter("images") as count:

@@ -8,7 +8,7 @@ from typing import Any
 from lookalike.cli.command import Group
 from lookalike.cli.terminal import finish, print_json, say
 
-LIBRARY = "few_labels:learn_from_few"
+LIBRARY = "runs.few_labels:learn_from_few"
 GROUPS = (Group("backbone", "backbones"),)
 
 
@@ -30,7 +30,7 @@ def few_labels(
         settings: as `few_labels.learn_from_few` takes it.
     """
     say(f"importing torch to learn from {source} and {labels:.0%} of its labels")
-    from lookalike.few_labels import learn_from_few
+    from lookalike.runs.few_labels import learn_from_few
 
     out = out or Path("runs") / f"{Path(source).stem}-few-labels"
     found = learn_from_few(source, labels=labels, out=out, say=say, **settings)

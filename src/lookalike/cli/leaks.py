@@ -7,7 +7,7 @@ from typing import Any
 
 from lookalike.cli.terminal import Counter, finish, print_json, say
 
-LIBRARY = "neighbors.leaks:find_leaks"
+LIBRARY = "curation.leaks:find_leaks"
 
 
 def leaks(
@@ -31,11 +31,11 @@ def leaks(
         limit: images of either at most, drawn at random.
         json: print one JSON object in place of the table.
         trust_code: let code come from the file or package that the model or run names.
-        settings: how to find them, as `neighbors.leaks.find_leaks` takes it.
+        settings: how to find them, as `curation.leaks.find_leaks` takes it.
     """
     say(f"comparing {test} with {train}")
-    from lookalike.neighbors.album import open_album
-    from lookalike.neighbors.leaks import find_leaks, write_csv
+    from lookalike.curation.album import open_album
+    from lookalike.curation.leaks import find_leaks, write_csv
     from lookalike.report.duplicates import write_leaks
 
     common = {name: settings[name] for name in ("seed", "max_unreadable") if name in settings}

@@ -7,7 +7,7 @@ from typing import Any
 
 from lookalike.cli.terminal import Counter, finish, print_json, say
 
-LIBRARY = "neighbors.outliers:find_outliers"
+LIBRARY = "curation.outliers:find_outliers"
 
 
 def outliers(
@@ -35,11 +35,11 @@ def outliers(
         max_unreadable: share of images that may be unreadable; they are left out and counted.
         json: print one JSON object in place of the tables.
         trust_code: let code come from the file or package that the model or run names.
-        settings: how to find them, as `neighbors.outliers.find_outliers` takes it.
+        settings: how to find them, as `curation.outliers.find_outliers` takes it.
     """
     say(f"finding outliers in {source or run}")
-    from lookalike.neighbors.album import open_album
-    from lookalike.neighbors.outliers import find_outliers, write_csv
+    from lookalike.curation.album import open_album
+    from lookalike.curation.outliers import find_outliers, write_csv
     from lookalike.report.outliers import write_outliers
 
     with Counter("images embedded") as count:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lookalike.cli.terminal import Counter, finish, print_json, say
 
-LIBRARY = "neighbors.select:select_images"
+LIBRARY = "curation.select:select_images"
 
 
 def select(
@@ -35,11 +35,11 @@ def select(
         max_unreadable: share of images that may be unreadable; they are left out and counted.
         json: print one JSON object in place of the table.
         trust_code: let code come from the file or package that the model or run names.
-        settings: how to choose, as `neighbors.select.select_images` takes it.
+        settings: how to choose, as `curation.select.select_images` takes it.
     """
     say(f"selecting images of {source or run}")
-    from lookalike.neighbors.album import open_album
-    from lookalike.neighbors.select import select_images, write_csv
+    from lookalike.curation.album import open_album
+    from lookalike.curation.select import select_images, write_csv
     from lookalike.report.selection import write_selection
 
     seed = settings.get("seed", 0)

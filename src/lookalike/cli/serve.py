@@ -34,8 +34,8 @@ def serve(
         trust_code: let code come from the file or package that the model names.
     """
     say(f"opening {collection}")
+    from lookalike.curation.table import read_listed
     from lookalike.neighbors.index import Index
-    from lookalike.neighbors.table import read_listed
     from lookalike.server.serving import serve_index
 
     index = Index.open(collection, verify=verify)

@@ -11,7 +11,7 @@ from lookalike.cli.command import Group
 from lookalike.cli.processes import run_processes, wanted_processes
 from lookalike.cli.terminal import finish, print_json, say
 
-LIBRARY = "training.job:train"
+LIBRARY = "runs.job:train"
 GROUPS = (
     Group("method", "methods"),
     Group("backbone", "backbones"),
@@ -29,7 +29,7 @@ def train(source: str, *, processes: int | None = None, json: bool = False, **se
         source: images: a folder, archive, .npz, table or known name such as hands.
         processes: processes that share the work (default: one a GPU).
         json: print the run's record and scores as one JSON object.
-        settings: arguments of `training.job.train`.
+        settings: arguments of `runs.job.train`.
     """
     leads = os.environ.get("RANK", "0") == "0"
     count = wanted_processes(processes, device=settings.get("device", "auto"))
@@ -37,7 +37,7 @@ def train(source: str, *, processes: int | None = None, json: bool = False, **se
         return run_processes(count, sys.argv[1:])
     if leads:
         say(f"lookalike {lookalike.__version__}: importing torch to train on {source}")
-    from lookalike.training.job import train as train_encoder
+    from lookalike.runs.job import train as train_encoder
 
     run = train_encoder(source, **settings)
     if leads:

@@ -10,7 +10,7 @@ from typing import Any
 from lookalike.cli.terminal import Counter, finish, print_json, say
 from lookalike.errors import DataError, UsageError
 
-LIBRARY = "verify:verify_pairs"
+LIBRARY = "judging.verify:verify_pairs"
 
 
 def verify(
@@ -39,8 +39,8 @@ def verify(
     from lookalike.data.sources import open_source
     from lookalike.durable import write_atomically
     from lookalike.inference import load_encoder
+    from lookalike.judging.verify import verify_pairs
     from lookalike.report.verification import write_page
-    from lookalike.verify import verify_pairs
 
     is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
     if not is_run and data is None:
@@ -79,7 +79,7 @@ def _source(run: Path) -> str:
 
 def _trained_on(run: Path) -> Collection[str] | None:
     """Return the ids of the images that a run was trained on, or None if they are gone."""
-    from lookalike.training.collection import images_trained_on
+    from lookalike.runs.collection import images_trained_on
     from lookalike.training.run_folder import Run
 
     try:

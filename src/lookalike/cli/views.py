@@ -8,7 +8,7 @@ from typing import Any
 from lookalike.cli.command import Group
 from lookalike.cli.terminal import finish, say
 
-LIBRARY = "training.preview:preview"
+LIBRARY = "runs.preview:preview"
 GROUPS = (Group("views", "views.plans", entry="View"),)
 
 
@@ -18,10 +18,10 @@ def views(source: str, *, out: Path = Path("views.png"), **settings: Any) -> Non
     Args:
         source: images: a folder, archive, .npz, table or known name such as hands.
         out: the picture to write.
-        settings: arguments of `training.preview.preview`.
+        settings: arguments of `runs.preview.preview`.
     """
     say(f"importing torch to picture {source}")
-    from lookalike.training.preview import preview
+    from lookalike.runs.preview import preview
 
     picture = preview(source, **settings)
     out.parent.mkdir(parents=True, exist_ok=True)

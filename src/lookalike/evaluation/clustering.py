@@ -17,7 +17,7 @@ import torch
 from lookalike import _check
 from lookalike.embeddings import Embeddings
 from lookalike.errors import LookalikeError
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 STARTS = 10  # of k-means; the tightest is kept
 LARGEST_TREE = 10_000  # images whose distances, all to all, take 400 MB

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lookalike import _check
 from lookalike.embeddings import Embeddings
-from lookalike.similarity import top_k, unit_rows
+from lookalike.pairwise.similarity import top_k, unit_rows
 
 TIE = 1e-6  # cosines this close are equal: float32 products of unit vectors round by about 1e-7
 BLOCK = 2**24  # similarities held at once where ties are settled

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lookalike import _check
 from lookalike.embeddings import Embeddings
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 BLOCK = 2**22  # scores held at once: 16 MiB, and as much again sorted
 

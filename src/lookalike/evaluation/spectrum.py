@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 EPSILON = 1e-7  # RankMe's: added to every share, so that a missing direction has a logarithm
 FIRST_RANK, LAST_RANK = 4, 100  # the part of the spectrum that alpha-ReQ fits

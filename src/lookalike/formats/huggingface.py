@@ -23,7 +23,7 @@ from lookalike.durable import write_atomically
 from lookalike.errors import UsageError
 from lookalike.formats.agreement import Compute
 from lookalike.inference import Encoder
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 SUFFIX = "-huggingface"
 FILES = frozenset({"model.safetensors", "config.json"})

@@ -12,7 +12,7 @@ from torch.export import Dim, ExportedProgram
 
 from lookalike.errors import LookalikeError
 from lookalike.inference import Encoder
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 from lookalike.views.make import normalise
 
 INPUT, OUTPUT = "images", "vectors"

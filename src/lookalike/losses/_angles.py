@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lookalike import distances
+from lookalike.pairwise import distances
 
 
 def angle_gaps(student: Tensor, teacher: Tensor) -> Tensor:

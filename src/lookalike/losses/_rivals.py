@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import row_max, unit_rows
+from lookalike.pairwise.similarity import row_max, unit_rows
 
 Negatives = Literal["all", "semi_hard"]
 

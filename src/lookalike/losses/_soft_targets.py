@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lookalike.similarity import _Tiles
+from lookalike.pairwise.similarity import _Tiles
 
 BEFORE = -1e30  # below every logit, and finite: 0 times it is 0
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lookalike.similarity import Among, _Tiles
+from lookalike.pairwise.similarity import Among, _Tiles
 
 
 def row_softplus(

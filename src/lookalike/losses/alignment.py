@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def alignment_loss(z1: Tensor, z2: Tensor, *, power: float = 2.0) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lookalike import _check
 from lookalike.losses._teacher import prepare
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def attention_transfer_loss(

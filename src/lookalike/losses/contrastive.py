@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.distances import PairTile, by_tiles, centred, root
+from lookalike.pairwise.distances import PairTile, by_tiles, centred, root
 
 
 def contrastive_loss(a: Tensor, b: Tensor, similar: Tensor, *, margin: float = 1.0) -> Tensor:

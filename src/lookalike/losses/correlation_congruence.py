@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lookalike import _check
 from lookalike.losses._relations import pair_of, sum_over_rows
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def correlation_congruence_loss(

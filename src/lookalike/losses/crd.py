@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lookalike import _check
 from lookalike.losses.instance_nce import estimated_normaliser, instance_nce_loss
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 
 
 def crd_loss(

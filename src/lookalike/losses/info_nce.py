@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 
 
 def info_nce_loss(

@@ -8,7 +8,7 @@ from torch import Tensor
 from lookalike import _check
 from lookalike.losses._classes import classes_of
 from lookalike.losses._softplus import row_softplus
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 
 
 def instance_cross_entropy_loss(

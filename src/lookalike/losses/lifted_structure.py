@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.distances import PairTile, by_tiles, centred, root
+from lookalike.pairwise.distances import PairTile, by_tiles, centred, root
 
 Form = Literal["pairs", "generalised"]
 

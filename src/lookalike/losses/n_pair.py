@@ -9,7 +9,7 @@ from torch import Tensor
 from lookalike import _check
 from lookalike.losses._classes import pairs_of
 from lookalike.losses._softplus import row_softplus
-from lookalike.similarity import row_logsumexp
+from lookalike.pairwise.similarity import row_logsumexp
 
 
 def n_pair_loss(

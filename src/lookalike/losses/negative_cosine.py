@@ -6,7 +6,7 @@ BYOL's loss is 2 + 2 times it: Grill et al. 2020, arXiv:2006.07733, equation 2.
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def negative_cosine_loss(prediction: Tensor, target: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 
 
 def nt_xent_loss(

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.distances import Distance, PairTile, by_tiles, centred
-from lookalike.triplets import triplet_sums
+from lookalike.pairwise.distances import Distance, PairTile, by_tiles, centred
+from lookalike.pairwise.triplets import triplet_sums
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lookalike.losses._relations import pair_of, sum_over_rows
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def pkt_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lookalike import _check
 from lookalike.losses._distances import distance_rows
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 
 
 def proxy_nca_loss(

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.distances import centred, pair_squares, root, widened
 from lookalike.losses._angles import angle_gaps
+from lookalike.pairwise.distances import centred, pair_squares, root, widened
 
 
 def rkd_loss(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lookalike import _check
 from lookalike.losses._soft_targets import soft_targets
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 
 
 def similarity_distillation_loss(

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from lookalike.losses._relations import pair_of, sum_over_rows
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 def similarity_preserving_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lookalike import _check
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 ROWS = 256
 """Rows compared at a time: more than these, and they are compared again in the backward pass."""

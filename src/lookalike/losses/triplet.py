@@ -9,8 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.distances import Distance, centred
-from lookalike.triplets import Mining, triplet_sums
+from lookalike.pairwise.distances import Distance, centred
+from lookalike.pairwise.triplets import Mining, triplet_sums
 
 Reduction = Literal["mean", "mean_nonzero", "sum"]
 

@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.similarity import row_logsumexp, unit_rows
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 
 
 def uniformity_loss(vectors: Tensor, *, t: float = 2.0) -> Tensor:

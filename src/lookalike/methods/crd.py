@@ -17,8 +17,8 @@ from lookalike.nn.feature_matching import CONTRASTED, FeatureMatching
 from lookalike.nn.gather import gather
 from lookalike.nn.memory_bank import MemoryBank
 from lookalike.nn.teacher import Teacher
+from lookalike.pairwise.similarity import unit_rows
 from lookalike.randomness import uniforms
-from lookalike.similarity import unit_rows
 
 
 class CRD(Distillation):

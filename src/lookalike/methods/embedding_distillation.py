@@ -21,7 +21,7 @@ from lookalike.nn.gather import gather
 from lookalike.nn.heads import mlp
 from lookalike.nn.queue import Queue
 from lookalike.nn.teacher import Teacher
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 from lookalike.views.plans import METRIC
 
 

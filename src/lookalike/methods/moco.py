@@ -14,7 +14,7 @@ from lookalike.nn.gather import gather
 from lookalike.nn.heads import mlp
 from lookalike.nn.queue import Queue
 from lookalike.nn.split_batch_norm import shuffle, split_batch_norm, unshuffle
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 from lookalike.views.plans import MOCO_SMALL, MOCO_V2
 
 

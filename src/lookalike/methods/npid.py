@@ -13,8 +13,8 @@ from lookalike.losses.instance_nce import estimated_normaliser, instance_nce_los
 from lookalike.methods.base import Batch, Method, Recipe, Step
 from lookalike.nn.gather import gather
 from lookalike.nn.memory_bank import MemoryBank
+from lookalike.pairwise.similarity import row_logsumexp, unit_rows
 from lookalike.randomness import uniforms
-from lookalike.similarity import row_logsumexp, unit_rows
 from lookalike.views.plans import NPID as NPID_VIEWS
 
 

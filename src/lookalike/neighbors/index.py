@@ -49,7 +49,7 @@ from lookalike.neighbors.writing import (
     write_collection,
     write_engine,
 )
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 _BLOCK = 2**16  # rows written at a time
 

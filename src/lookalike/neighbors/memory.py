@@ -13,7 +13,7 @@ import torch
 
 from lookalike.embeddings import Embeddings
 from lookalike.neighbors.collection import CLASS, ID, Collection, Part, Record, Vectors
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 IN_MEMORY = Path("this index")  # as messages call it
 

@@ -32,7 +32,7 @@ from lookalike.durable import write_atomically
 from lookalike.errors import UsageError
 from lookalike.inference import Encoder
 from lookalike.neighbors.collection import CLASS, ID, Precision, Vectors, damaged
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 PART = 512  # images: what a killed process has to do again
 _PLAN = "plan.json"

@@ -17,7 +17,7 @@ from lookalike.data.tree import as_unicode
 from lookalike.embeddings import Embeddings
 from lookalike.errors import DataError
 from lookalike.inference import Encoder, squares_in_parts
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 class Query(NamedTuple):

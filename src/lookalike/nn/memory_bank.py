@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike import _check
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 class MemoryBank(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike import _check
-from lookalike.similarity import unit_rows
+from lookalike.pairwise.similarity import unit_rows
 
 
 class Queue(nn.Module):

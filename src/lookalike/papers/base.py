@@ -23,7 +23,7 @@ from lookalike.papers.claims import Arm, Claim, Verdict
 from lookalike.papers.figure import claim_figure
 from lookalike.papers.full import full_scale
 from lookalike.papers.measures import MEASURES
-from lookalike.training.job import train
+from lookalike.runs.job import train
 from lookalike.training.run_folder import Run
 
 
@@ -221,7 +221,7 @@ def trained(source: str, settings: Mapping[str, Any], folder: Path) -> Run:
 
     Args:
         source: images to train on.
-        settings: arguments of `training.job.train`, by name; `taught_by` and `starts_from` may hold
+        settings: arguments of `runs.job.train`, by name; `taught_by` and `starts_from` may hold
             those of a run that comes first, with the same seed, and so on.
         folder: of the runs.
     """

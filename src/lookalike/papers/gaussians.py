@@ -12,7 +12,7 @@ from lookalike.evaluation.mutual_information import (
     gaussian_information,
     info_nce_bound,
 )
-from lookalike.similarity import row_logsumexp
+from lookalike.pairwise.similarity import row_logsumexp
 
 BATCH = 256
 """Draws a step, whatever the candidates: so every arm learns from as many."""

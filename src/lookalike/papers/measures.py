@@ -17,9 +17,9 @@ from lookalike.evaluation.quadrants import HasStages, quadrant_features
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import effective_rank
 from lookalike.inference import Encoder, evaluating, load_encoder, squares_in_parts
-from lookalike.training.answers import answer
-from lookalike.training.building import load_method
-from lookalike.training.layers import load_stages
+from lookalike.runs.answers import answer
+from lookalike.runs.building import load_method
+from lookalike.runs.layers import load_stages
 from lookalike.training.run_folder import Run, read_lines
 from lookalike.views.make import normalise
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lookalike.papers.measures import recall_at_1
 from lookalike.papers.settings import DRAWINGS
-from lookalike.training.job import train
+from lookalike.runs.job import train
 
 SOURCE = "omniglot"
 

@@ -15,7 +15,7 @@ from lookalike.report.pictures import thumbnail_sheet
 from lookalike.report.template import encoded, render
 
 if TYPE_CHECKING:
-    from lookalike.clusters import Clusters
+    from lookalike.judging.clusters import Clusters
 
 THUMB_SIDE = 64
 MOST_THUMBS = 4000  # on the page

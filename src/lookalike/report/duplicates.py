@@ -13,9 +13,9 @@ from lookalike.report.review import Page, Part, Row, Tile, write_page
 from lookalike.report.verification_charts import Line, Panel, stairs
 
 if TYPE_CHECKING:
-    from lookalike.neighbors.duplicates import Duplicates
-    from lookalike.neighbors.leaks import Leaks
-    from lookalike.neighbors.matches import Matches
+    from lookalike.curation.duplicates import Duplicates
+    from lookalike.curation.leaks import Leaks
+    from lookalike.curation.matches import Matches
 
 BORDERLINE = 40  # pairs to decide on
 BINS = 40

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lookalike.report.review import Page, Part, Row, Tile, write_page
 
 if TYPE_CHECKING:
-    from lookalike.neighbors.outliers import Outliers
+    from lookalike.curation.outliers import Outliers
 
 SHOWN = 60  # images on the page at least, outliers or not
 MOST = 600

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lookalike.report.review import Page, Part, Row, Tile, write_page
 
 if TYPE_CHECKING:
-    from lookalike.neighbors.select import Selection
+    from lookalike.curation.select import Selection
 
 IN_A_ROW = 10
 

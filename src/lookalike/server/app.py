@@ -14,11 +14,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 import lookalike
+from lookalike.curation.table import Listed
 from lookalike.data.decode import UnreadableImage, decode
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.inference import Encoder
 from lookalike.neighbors.index import Index
-from lookalike.neighbors.table import Listed
 from lookalike.server.answers import Duplicates, Facts, Filter, Found, Map, Problem
 from lookalike.server.catalogue import MOST_GROUPS, MOST_NEIGHBOURS, Catalogue, conditions
 from lookalike.server.limits import MAX_BYTES, SECONDS, Desk, Guard, Names, refuse

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from lookalike.curation.table import Entry, Listed
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.neighbors.collection import CLASS, ID
 from lookalike.neighbors.hits import Hits
 from lookalike.neighbors.index import Index
-from lookalike.neighbors.table import Entry, Listed
 from lookalike.report.pictures import principal_plane
 from lookalike.server.answers import (
     Copy,

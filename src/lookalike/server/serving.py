@@ -7,10 +7,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from lookalike.curation.table import Listed
 from lookalike.errors import LookalikeError, UsageError
 from lookalike.inference import Encoder
 from lookalike.neighbors.index import Index
-from lookalike.neighbors.table import Listed
 
 CONNECTIONS = 64  # at a time
 LAST_ANSWERS = 3  # seconds for the requests that are under way at the end

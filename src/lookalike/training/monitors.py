@@ -16,7 +16,7 @@ from lookalike.evaluation.knn import leave_one_out_accuracy
 from lookalike.evaluation.spectrum import effective_rank, spread
 from lookalike.evaluation.uniformity import alignment, uniformity
 from lookalike.methods.base import Method
-from lookalike.similarity import top_k
+from lookalike.pairwise.similarity import top_k
 from lookalike.views.make import make_views, normalise
 from lookalike.views.plans import Plan
 

@@ -1,0 +1,1 @@
+"""What should go or stay: duplicates, leaks, outliers, what to label."""

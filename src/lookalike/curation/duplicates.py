@@ -1,0 +1,322 @@
+"""Groups of images that show the same photo, and which of each to keep."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lookalike import _check
+from lookalike.curation.album import Album, open_album
+from lookalike.curation.groups import complete_groups
+from lookalike.curation.looks import Looks, sharpness
+from lookalike.curation.matches import (
+    Matches,
+    Pairs,
+    Scores,
+    find_matches,
+    read_album,
+    score_pairs,
+)
+from lookalike.data.quarantine import Progress
+from lookalike.data.resident import load_squares
+from lookalike.durable import write_atomically
+from lookalike.neighbors.notebook import MOST_ROWS, MOST_TILES, SIDE, Strip, Tile, show_strips
+
+LISTED = 10  # groups in the table for people; all are in the file
+BORDERLINE = 40  # pairs to look at
+SHARP = 0.7  # of the sharpest: no less, and an image counts as sharp as that one
+SAME_FILE = "same file"
+
+Numbers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """An image of a group.
+
+    Attributes:
+        position: in `Duplicates.album`.
+        keep: whether it is the one to keep.
+        score: how well it agrees with that one, in [-1, 1]; 1 for itself and for exact copies.
+        reason: why it is kept, or what it is a copy of.
+    """
+
+    position: int
+    keep: bool
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Duplicates:
+    """The images of a set that are there more than once; a notebook shows their pictures.
+
+    Attributes:
+        album: the images that could be read.
+        looks: their sizes and digests.
+        groups: the one to keep first, then from the most to the least alike to it.
+        matches: the pairs that were compared, of images that are no exact copies of an earlier one.
+        copies: exact copies, byte for byte, beyond the first of each.
+        unreadable: images left out because they could not be read.
+        seed: of every draw.
+    """
+
+    album: Album
+    looks: Looks
+    groups: tuple[tuple[Member, ...], ...]
+    matches: Matches
+    copies: int
+    unreadable: int
+    seed: int
+
+    def __repr__(self) -> str:
+        images = f"{len(self.album):,} images"
+        return f"Duplicates({len(self.groups):,} groups, {len(self.spare):,} of {images} spare)"
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        """Return pictures of the first groups, for a notebook."""
+        shown = [group[:MOST_TILES] for group in self.groups[:MOST_ROWS]]
+        positions = np.array([each.position for group in shown for each in group], dtype=np.int64)
+        squares, readable = load_squares(self.album.images.select(positions), SIDE)
+        pictures = dict(
+            zip(positions[readable].tolist(), squares.transpose(0, 2, 3, 1), strict=True)
+        )
+        strips = []
+        for group, seen in zip(self.groups, shown, strict=False):
+            tiles = [
+                Tile(
+                    self.id_of(each.position),
+                    "keep" if each.keep else f"{each.score:.3f}",
+                    pictures.get(each.position),
+                    framed=each.keep,
+                )
+                for each in seen
+            ]
+            heading = f"{len(group):,} images; kept: {group[0].reason}"
+            strips.append(Strip(heading, tiles, len(group) - len(seen)))
+        more = len(self.groups) - len(shown)
+        rest = f"and {more:,} more groups" if more else ""
+        return show_strips(strips, lead=self.lines()[-2], rest=rest)
+
+    @property
+    def spare(self) -> list[int]:
+        """Positions of the images that need not be kept, in the order of the groups."""
+        return [member.position for group in self.groups for member in group if not member.keep]
+
+    def id_of(self, position: int) -> str:
+        """Return an image's name."""
+        return self.album.images.ids[position]
+
+    def describe(self, position: int) -> str:
+        """Return an image's size, as people say it."""
+        height, width = self.looks.sizes[position].tolist()
+        return f"{width} x {height}, {_kilobytes(int(self.looks.bytes[position]))}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one object for programs."""
+        return {
+            "source": self.album.images.name,
+            "folder": None if self.album.folder is None else str(self.album.folder),
+            "images": len(self.album),
+            "unreadable": self.unreadable,
+            "copies": self.copies,
+            "threshold": asdict(self.matches.threshold),
+            "seed": self.seed,
+            "fingerprint": self.album.fingerprint,
+            "groups": [
+                [
+                    {
+                        "id": self.id_of(member.position),
+                        "keep": member.keep,
+                        "score": round(member.score, 6),
+                        "reason": member.reason,
+                    }
+                    for member in group
+                ]
+                for group in self.groups
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """Return a table for people, and how it came about."""
+        lines = []
+        if self.groups:
+            lines.append("group".ljust(8) + "keep".ljust(8) + "score   image")
+        for number, group in enumerate(self.groups[:LISTED], 1):
+            for member in group:
+                head = f"{number:<8}" if member.keep else " " * 8
+                keep = "keep".ljust(8) if member.keep else " " * 8
+                score = " " * 8 if member.keep else f"{member.score:<8.3f}"
+                about = f"{self.id_of(member.position)}  {self.describe(member.position)}"
+                lines.append(f"{head}{keep}{score}{about}  {member.reason}")
+        if more := len(self.groups) - LISTED:
+            lines.extend([f"and {more:,} more groups"] * (more > 0))
+        lost = f"; {self.unreadable:,} could not be read" if self.unreadable else ""
+        spare = len(self.spare)
+        return [
+            *lines,
+            *[""] * bool(lines),
+            f"{len(self.groups):,} groups of {len(self.groups) + spare:,} images; {spare:,} of "
+            f"{len(self.album):,} images need not be kept, {self.copies:,} of them the same byte "
+            f"for byte{lost}",
+            self.matches.threshold.reason,
+        ]
+
+
+def find_duplicates(
+    images: Album | str | Path,
+    *,
+    precision: float = 0.99,
+    neighbours: int = 5,
+    seed: int = 0,
+    max_unreadable: float = 0.01,
+    progress: Progress | None = None,
+) -> Duplicates:
+    """Find the images that are there more than once, as exact or as altered copies.
+
+    Exact copies are told by their bytes. For all others, near neighbours are compared detail by
+    detail; every two images of a group agree to the threshold, which the images themselves tell.
+
+    Args:
+        images: an album, or a collection that `lookalike embed` wrote.
+        precision: share of the found pairs that shall be right, in (0, 1).
+        neighbours: candidates of an image by the encoder, and by each of two tiny pictures.
+        seed: of every draw.
+        max_unreadable: share of images that may be unreadable; they are left out and counted.
+        progress: told after each image that is read.
+
+    Raises:
+        UsageError: the collection cannot be opened.
+        DataError: too many images cannot be read.
+        ValueError: an option is out of its range.
+    """
+    _check.at_least(1, neighbours=neighbours)
+    opened = images if isinstance(images, Album) else open_album(images)
+    album, looks = read_album(opened, max_unreadable=max_unreadable, progress=progress)
+    unreadable = opened.unreadable + len(opened) - len(album)
+    same: defaultdict[bytes, list[int]] = defaultdict(list)
+    for position, digest in enumerate(looks.digests):
+        same[digest].append(position)
+    alike = list(same.values())  # the first of each stands for all
+    firsts = np.array([positions[0] for positions in alike], dtype=np.int64)
+    chosen = looks._replace(grey=looks.grey[firsts])
+    matches = find_matches(
+        (album.select(firsts), chosen), precision=precision, neighbours=neighbours, seed=seed
+    )
+    grey = torch.from_numpy(chosen.grey)
+
+    def score(pairs: Pairs) -> Scores:
+        return score_pairs(grey, grey, pairs)
+
+    groups = complete_groups(
+        matches.pairs, matches.scores, threshold=matches.threshold.value, score=score
+    )
+    grouped = {place for group in groups for place in group}
+    copied = [
+        (place,) for place, each in enumerate(alike) if len(each) > 1 and place not in grouped
+    ]
+    members = [
+        _members(album, looks, [alike[place] for place in group], score, group)
+        for group in sorted([*groups, *copied])
+    ]
+    matches = replace(matches, pairs=firsts[matches.pairs])
+    return Duplicates(
+        album, looks, tuple(members), matches, len(album) - len(alike), unreadable, seed
+    )
+
+
+def _members(
+    album: Album,
+    looks: Looks,
+    files: Sequence[Sequence[int]],
+    score: Any,
+    places: Sequence[int],
+) -> tuple[Member, ...]:
+    """Return a group's images, the best first, then from the most to the least alike to it.
+
+    The best is the largest; of the largest, one that is about as sharp as the sharpest of them; of
+    these, the largest file, since strong compression draws sharp edges of its own; then the first
+    by name.
+    """
+    shown = [positions[0] for positions in files]  # exact copies have their names in order
+    pixels = looks.sizes[shown].prod(axis=1)
+    sharp = sharpness(album.images, shown, max_pixels=album.max_pixels)
+    best, why = _best(pixels, np.array(sharp), looks.bytes[shown])
+    others = [place for place in range(len(shown)) if place != best]
+    pairs = [sorted((places[best], places[other])) for other in others]
+    scores = score(np.array(pairs, dtype=np.int64)) if pairs else []
+    agreed = dict(zip(others, map(float, scores), strict=True))
+    kept = Member(position=shown[best], keep=True, score=1.0, reason=why)
+    exact = [
+        Member(position=position, keep=False, score=1.0, reason=SAME_FILE)
+        for position in files[best][1:]
+    ]
+    near = [
+        Member(
+            position=position,
+            keep=False,
+            score=agreed[other],
+            reason="" if position == shown[other] else f"{SAME_FILE} as the one before",
+        )
+        for other in sorted(others, key=lambda other: (-agreed[other], other))
+        for position in files[other]
+    ]
+    return (kept, *exact, *near)
+
+
+def _best(pixels: Numbers, sharp: Numbers, size: Numbers) -> tuple[int, str]:
+    """Return the place of the image to keep, and why that one."""
+    left = np.arange(len(pixels))
+    steps = (
+        (pixels, 1.0, "the largest"),
+        (sharp, SHARP, "the sharpest of the largest"),
+        (size, 1.0, "the least compressed of the largest"),
+    )
+    for values, share, why in steps:
+        better = left[values[left] >= share * values[left].max()]
+        if len(better) == 1 < len(left):
+            return int(better[0]), why
+        left = better
+    return int(left[0]), "the first by name"
+
+
+def write_csv(found: Duplicates, path: Path) -> None:
+    """Write group, id, keep (yes or no), score, width, height, bytes and reason, a row an image.
+
+    `lookalike apply` reads the file, so what is kept can be changed in it.
+    """
+    content = io.StringIO(newline="")
+    rows = csv.writer(content)
+    rows.writerow(("group", "id", "keep", "score", "width", "height", "bytes", "reason"))
+    for number, group in enumerate(found.groups, 1):
+        for member in group:
+            height, width = found.looks.sizes[member.position].tolist()
+            rows.writerow(
+                (
+                    number,
+                    found.id_of(member.position),
+                    "yes" if member.keep else "no",
+                    f"{member.score:.6f}",
+                    width,
+                    height,
+                    int(found.looks.bytes[member.position]),
+                    member.reason,
+                )
+            )
+    write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))
+
+
+def _kilobytes(count: int) -> str:
+    return f"{count / 1000:,.0f} kB" if count >= 1000 else f"{count:,} bytes"

@@ -1,0 +1,1 @@
+"""How good an encoder is, beside its baselines on images."""

@@ -1,0 +1,1 @@
+"""Reductions over all pairs that never hold an N x N matrix."""
