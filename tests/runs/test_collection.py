@@ -8,6 +8,7 @@ from lookalike.data.pairs import read_pairs
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import load_encoder
+from lookalike.judging.verify import verify_pairs
 from lookalike.methods.drlim import DrLIM
 from lookalike.methods.exemplar import Exemplar
 from lookalike.runs.building import load_method
@@ -15,7 +16,6 @@ from lookalike.runs.collection import collect, images_trained_on
 from lookalike.runs.job import train
 from lookalike.runs.preview import preview
 from lookalike.training.progress import Progress
-from lookalike.judging.verify import verify_pairs
 
 SIDES = [(40, 24), (16, 16), (30, 60), (24, 24), (90, 70), (20, 20), (33, 47), (64, 64)]
 TINY = {
