@@ -437,7 +437,6 @@ class _Descent(_Job):
 
     def _loop(self, method: Method) -> Loop:
         settings, here = self.resolved, self.here
-        peak = settings.optim_arguments["lr"]
         steps = settings.epochs * self.steps_an_epoch
         warmup = min(round(settings.warmup_epochs * self.steps_an_epoch), steps)
         make = registry.load(registry.locate("training.optim", settings.optim))
@@ -445,7 +444,7 @@ class _Descent(_Job):
             epochs=settings.epochs,
             steps_an_epoch=self.steps_an_epoch,
             batch_size=settings.batch_size,
-            learning_rate=lambda step: warmup_cosine(step, steps=steps, warmup=warmup, base=peak),
+            rate_share=lambda step: warmup_cosine(step, steps=steps, warmup=warmup, base=1.0),
             precision=getattr(torch, settings.precision),
             accumulate=settings.accumulate,
             compile=settings.compile,
