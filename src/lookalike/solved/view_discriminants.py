@@ -18,7 +18,6 @@ from lookalike.errors import DataError
 from lookalike.solved.base import Pictures, Solution, Solved
 from lookalike.solved.patch_dictionary import PatchDictionary
 
-
 _CONSTANT = 1e-6
 """Variance over squared mean below which a feature is constant: what float32 sums round."""
 
