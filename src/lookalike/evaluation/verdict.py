@@ -6,7 +6,7 @@ The commands end with these sentences, and a report shows them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 BASELINES = {
     "raw_pixels": ("raw pixels", "raw pixels"),
@@ -135,7 +135,7 @@ def _interval(evaluation: Mapping[str, Any], key: str) -> tuple[float, float] | 
     return None
 
 
-def _is_share(value: object) -> bool:
+def _is_share(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
