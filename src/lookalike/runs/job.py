@@ -19,6 +19,7 @@ from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
 from lookalike.inference import Encoder
 from lookalike.judging.gallery import make_gallery
+from lookalike.judging.kept import KeptMeasures, cache_folder
 from lookalike.judging.scorecard import score
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
@@ -144,7 +145,7 @@ def train(
         download: fetch a known set that is not here yet.
         allow_changes: go on with a run although its settings changed.
         overwrite: delete what the run folder holds and start anew.
-        evaluate: measure the encoder at the end, beside raw pixels and an untrained network.
+        evaluate: measure the encoder at the end, beside pixels and an untrained network.
         quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
         backbone_arguments: of the backbone, by name.
@@ -343,7 +344,7 @@ class _Job:
 
     def _measure(self, encoder: Encoder) -> None:
         """Write evaluation.json and gallery.npz."""
-        self.progress.say("measuring the encoder beside raw pixels and an untrained network")
+        self.progress.say("measuring the encoder beside pixels, gradients and an untrained network")
         card = score(
             encoder,
             self.images.spec,
@@ -351,6 +352,7 @@ class _Job:
             starting=self.start,
             max_unreadable=self.images.max_unreadable,
             max_pixels=self.images.max_pixels,
+            kept=KeptMeasures(cache_folder()),
         )
         content = json.dumps(card.to_json(), indent=2)
         write_atomically(self.folder.path / "evaluation.json", content.encode())
