@@ -126,7 +126,7 @@ def train(
         download: fetch a known set that is not here yet.
         allow_changes: go on with a run although its settings changed.
         overwrite: delete what the run folder holds and start anew.
-        evaluate: measure the encoder at the end, beside raw pixels and an untrained network.
+        evaluate: measure the encoder at the end, beside pixels and an untrained network.
         quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
         backbone_arguments: of the backbone, by name.

@@ -7,6 +7,7 @@ import json
 from lookalike.durable import write_atomically
 from lookalike.inference import Encoder
 from lookalike.judging.gallery import make_gallery
+from lookalike.judging.kept import KeptMeasures, cache_folder
 from lookalike.judging.scorecard import score
 from lookalike.runs.readable import Readable
 from lookalike.training.progress import Progress
@@ -30,7 +31,7 @@ def measure(
         folder: of the run.
         progress: told every line of the scorecard.
     """
-    progress.say("measuring the encoder beside raw pixels and an untrained network")
+    progress.say("measuring the encoder beside pixels, gradients and an untrained network")
     card = score(
         encoder,
         found.spec,
@@ -38,6 +39,7 @@ def measure(
         starting=start,
         max_unreadable=found.max_unreadable,
         max_pixels=found.max_pixels,
+        kept=KeptMeasures(cache_folder()),
     )
     content = json.dumps(card.to_json(), indent=2)
     write_atomically(folder.path / "evaluation.json", content.encode())
