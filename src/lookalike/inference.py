@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lookalike import _check
+from lookalike import _check, registry
 from lookalike.backbones.base import Backbone
 from lookalike.backbones.build import build_backbone
 from lookalike.data.decode import MAX_PIXELS
@@ -281,15 +281,11 @@ def load_encoder(
                 f"lookalike reads {FORMAT!r} up to version {VERSION}\n  fix: update lookalike"
             )
         name, arguments = config["backbone"], dict(config["backbone_arguments"])
-        for named in (name, str(arguments.get("backbone", ""))):
-            if ":" in named and not trust_code:
-                raise UsageError(
-                    f"{folder} needs the code of {named}, which loading it would run\n"
-                    "  fix: if you trust it, lookalike.load(path, trust_code=True)"
-                )
         offline = {"pretrained": False} if "pretrained" in arguments else {}  # weights are here
+        with registry.read_from(folder, trust_code=trust_code):
+            backbone = build_backbone(name, **{**arguments, **offline})
         encoder = Encoder(
-            build_backbone(name, **{**arguments, **offline}),
+            backbone,
             size=preparation["size"],
             mean=preparation["mean"],
             std=preparation["std"],

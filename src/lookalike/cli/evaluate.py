@@ -49,7 +49,7 @@ def evaluate(
     is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
     if is_run:
         protocol.setdefault("trained_on", _images_of(run))
-        protocol["starting"] = _starting(run)
+        protocol["starting"] = _starting(run, trust_code=trust_code)
     encoder = load_encoder(run, trust_code=trust_code)
     if layers:
         from lookalike.runs.layers import load_stages
@@ -87,14 +87,14 @@ def _images_of(run: Path) -> ImageSet | None:
         return None
 
 
-def _starting(run: Path) -> Encoder | None:
+def _starting(run: Path, *, trust_code: bool) -> Encoder | None:
     """Return the encoder that a run started from, or None if there is none any more."""
     from lookalike.inference import load_encoder
     from lookalike.training.run_folder import Run
 
     origin = Run(run).config.get("from")
     try:
-        return load_encoder(origin) if origin else None
+        return load_encoder(origin, trust_code=trust_code) if origin else None
     except UsageError as problem:
         say(f"what it started from is no baseline: {str(problem).splitlines()[0]}")
         return None

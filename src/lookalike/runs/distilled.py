@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lookalike import registry
 from lookalike.data.image_set import ImageSet
 from lookalike.durable import write_atomically
 from lookalike.embeddings import Embeddings
@@ -166,10 +167,13 @@ def distill(
         backbone=student,
         backbone_arguments=student_arguments,
         teacher=str(run),
+        trust_code=trust_code,
         evaluate=False,
         **settings,
     )
-    found = compare(teacher, load_encoder(done.path), *_asked(done))
+    with registry.given(student, student_arguments):
+        small = load_encoder(done.path)
+    found = compare(teacher, small, *_asked(done))
     write_atomically(done.path / "comparison.json", json.dumps(found.to_json(), indent=2).encode())
     write_atomically(done.path / "changed.csv", _table(found.changed))
     return done, found

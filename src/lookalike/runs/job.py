@@ -84,6 +84,7 @@ def train(
     download: bool = False,
     allow_changes: bool = False,
     overwrite: bool = False,
+    trust_code: bool = False,
     evaluate: bool = True,
     quiet: bool = False,
     method_arguments: Mapping[str, Any] | None = None,
@@ -141,6 +142,7 @@ def train(
         download: fetch a known set that is not here yet.
         allow_changes: go on with a run although its settings changed.
         overwrite: delete what the run folder holds and start anew.
+        trust_code: let the run to start from and the teachers need code that they name.
         evaluate: measure the encoder at the end, beside raw pixels and an untrained network.
         quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
@@ -194,8 +196,11 @@ def train(
                 images.read_pairs(Path(pairs))
             elif needs_labels(sampling, method_class):
                 images.keep_labelled()
-            start = start_from(from_, layer=from_layer) if from_ else None
-            taught = choose_teachers(asked, method_class, images.images.class_names)
+            with registry.given(tuple(asked.values())):
+                start = (
+                    start_from(from_, layer=from_layer, trust_code=trust_code) if from_ else None
+                )
+                taught = choose_teachers(asked, method_class, images.images.class_names)
             settings = resolve(asked, method_class, images.facts, here.device, start, taught=taught)
             if method_class.seed_patches:
                 images.cut_patches(settings.size, seed=seed, progress=progress)

@@ -76,7 +76,9 @@ def choose_teachers(
         raise UsageError(f"--method {asked['method']} {wanted}\n  fix: {fix}")
     if not named:
         return None
-    taught = load_teachers(named, method=method, download=asked["download"])
+    taught = load_teachers(
+        named, method=method, download=asked["download"], trust_code=asked["trust_code"]
+    )
     if taught.classes and classes and tuple(classes) != taught.classes:
         raise UsageError(
             f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
@@ -86,7 +88,13 @@ def choose_teachers(
     return taught
 
 
-def load_teachers(named: Sequence[str | Path], *, method: type[Method], download: bool) -> Taught:
+def load_teachers(
+    named: Sequence[str | Path],
+    *,
+    method: type[Method],
+    download: bool,
+    trust_code: bool = False,
+) -> Taught:
     """Return the teachers of a run, frozen.
 
     Args:
@@ -95,12 +103,16 @@ def load_teachers(named: Sequence[str | Path], *, method: type[Method], download
             pictures as the student does.
         method: what they are for: says whether they tell classes or vectors.
         download: whether timm may fetch weights that are not here yet.
+        trust_code: whether a run or model folder may need the code of a file or package that it
+            names; code that is itself named here is the caller's.
 
     Raises:
-        UsageError: one is not there, tells no classes where they are wanted, or sees pictures
-            otherwise than the first.
+        UsageError: one is not there, tells no classes where they are wanted, sees pictures
+            otherwise than the first, or needs code that is not trusted.
     """
-    found = [_load(str(name), method, download=download) for name in named]
+    found = [
+        _load(str(name), method, download=download, trust_code=trust_code) for name in named
+    ]
     first = found[0]
     for name, other in zip(named, found, strict=True):
         for what in ("size", "mean", "std", "classes"):
@@ -115,16 +127,16 @@ def load_teachers(named: Sequence[str | Path], *, method: type[Method], download
     return Taught(teachers, first.size, first.mean, first.std, first.classes, digest)
 
 
-def _load(name: str, method: type[Method], *, download: bool) -> Taught:
+def _load(name: str, method: type[Method], *, download: bool, trust_code: bool) -> Taught:
     if name.startswith("timm:"):
         return _published(name, method, download=download)
     if ":" in name and not Path(name).exists():
         network = registry.load(registry.locate("methods", name))()
         return _taught(network, 32, name, None)
     if method.needs_teacher == "vectors":
-        encoder = load_encoder(name, device="cpu")
+        encoder = load_encoder(name, device="cpu", trust_code=trust_code)
         return _taught(encoder.backbone, encoder.size, name, (encoder.mean, encoder.std))
-    taught, config = load_method(name), Run(name).config
+    taught, config = load_method(name, trust_code=trust_code), Run(name).config
     if not isinstance(taught, Classifies):
         raise UsageError(
             f"--teacher {name} is a run of {config['method']}, which tells no classes apart\n"
