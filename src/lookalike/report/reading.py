@@ -109,16 +109,9 @@ def read_run(folder: Path) -> RunRecord:
     """Return what the report needs of a run folder.
 
     Raises:
-        UsageError: the folder holds no run, or its run.json cannot be read.
+        UsageError: the folder holds no run, or its run.json cannot be read or is a newer one's.
     """
-    run = Run(folder)
-    try:
-        record = run.record
-    except ValueError as problem:
-        raise UsageError(
-            f"{folder / 'run.json'} cannot be read: {problem}\n"
-            "  fix: restore the file, or train again into a new folder"
-        ) from problem
+    record = Run(folder).record
     damaged: dict[str, str] = {}
 
     def attempt(name: str, read: Callable[[Path], Content]) -> Content | None:
@@ -140,7 +133,7 @@ def read_run(folder: Path) -> RunRecord:
     metrics = lines("metrics.jsonl")
     return RunRecord(
         folder=folder,
-        run=record if isinstance(record, dict) else {},
+        run=record,
         train=tuple(row for row in metrics if row.get("kind") == "train"),
         monitors=tuple(row for row in metrics if row.get("kind") == "monitor"),
         speed=lines("speed.jsonl"),

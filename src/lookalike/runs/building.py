@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lookalike import registry
+from lookalike.backbones.allowance import Allowance
 from lookalike.backbones.build import build_backbone
 from lookalike.backbones.embedding import Embedding
 from lookalike.checkpoint import load_checkpoint
-from lookalike.errors import UsageError
+from lookalike.errors import LookalikeError, UsageError
 from lookalike.inference import Encoder, load_encoder
 from lookalike.methods.base import Method
 from lookalike.nn.heads import split_layers
 from lookalike.nn.teacher import Teacher
-from lookalike.training.run_folder import Run
+from lookalike.training.run_folder import Run, damaged
 
 
 def build_method(
@@ -103,17 +104,25 @@ def load_method(run: str | Path, *, trust_code: bool = False) -> Method:
             Their code is then run, so say it only of runs you know.
 
     Raises:
-        UsageError: there is no run in this folder, it has no checkpoint yet, or it needs code that
-            is not trusted.
+        UsageError: there is no run in this folder, it has no checkpoint yet, its run.json is
+            damaged or not the checkpoint's, or it needs code that is not trusted.
     """
     path = Run(run).path
     found = load_checkpoint(path / "checkpoints")
     if found is None:
         raise UsageError(f"{path} has no checkpoint yet\n  fix: let it train for a while")
-    with registry.read_from(path, trust_code=trust_code):
-        method = build_method(Run(run).config)
-    state = found.state["method"]
-    if method.needs_teacher:  # what stood between it and its teacher is not needed without one
-        state = {name: state[name] for name in method.state_dict() if name in state}
-    method.load_state_dict(state)
+    config = Run(run).config
+    try:
+        state = found.state["method"]
+        shapes = [tensor.shape for tensor in state.values() if isinstance(tensor, Tensor)]
+        with registry.read_from(path, trust_code=trust_code), Allowance(shapes):
+            method = build_method(config)
+        if method.needs_teacher:  # what stood between it and its teacher is not needed without one
+            state = {name: state[name] for name in method.state_dict() if name in state}
+        method.load_state_dict(state)
+    except LookalikeError:
+        raise
+    except Exception as problem:  # a setting may be anything, and its method stumble anywhere
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise damaged(path / "run.json", f"{reason:.200}") from problem
     return method

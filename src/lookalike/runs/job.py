@@ -269,23 +269,24 @@ class _Job:
         Raises:
             UsageError: it holds a run of other settings.
         """
-        known = Run(self.folder.path).record if (self.folder.path / "run.json").is_file() else None
-        if known is None:
+        if not (self.folder.path / "run.json").is_file():
             return False
-        changes = differences(known["resolved"], self.record)
-        if changes and not (allow_changes and known["status"] != "done"):
+        known = Run(self.folder.path)
+        config, status = known.config, known.status
+        changes = differences(config, self.record)
+        if changes and not (allow_changes and status != "done"):
             table = "\n".join(f"    {name}: {old} -> {new}" for name, old, new in changes)
             raise UsageError(
                 f"{self.folder.path} holds a run of other settings; nothing was touched\n{table}\n"
                 "  fix: another --out | the same settings, to go on | --overwrite, to start anew"
-                + ("" if known["status"] == "done" else " | --allow-changes, to go on with these")
+                + ("" if status == "done" else " | --allow-changes, to go on with these")
             )
-        if known["status"] == "done":
+        if status == "done":
             self.progress.say(f"{self.folder.path} is finished with these settings: nothing to do")
             return True
-        if known["resolved"].get("processes", 1) != self.here.size:
+        if config.get("processes", 1) != self.here.size:
             self.progress.say(
-                f"warning: begun with {known['resolved']['processes']} processes, goes on with "
+                f"warning: begun with {config['processes']} processes, goes on with "
                 f"{self.here.size}: the same images in every step, but not the same to the last bit"
             )
         return False
