@@ -1,4 +1,4 @@
-"""Connections that wait for their client lock nobody out: held ones by the dozen, others at once."""
+"""Connections that wait for their client lock nobody out: with 70 held, others are answered."""
 
 from __future__ import annotations
 

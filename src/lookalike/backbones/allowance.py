@@ -19,7 +19,7 @@ TIMES: Final = 8
 """How often it may make as many numbers as its weights hold."""
 
 
-class Allowance(TorchDispatchMode):
+class Allowance(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside, tensors of so many numbers may be made in all; the next is refused unmade.
 
     Args:
@@ -27,7 +27,7 @@ class Allowance(TorchDispatchMode):
     """
 
     def __init__(self, shapes: Iterable[Sequence[int]]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._held = sum(map(math.prod, shapes))
         self._left = FREE + TIMES * self._held
 
@@ -47,9 +47,7 @@ class Allowance(TorchDispatchMode):
         return func(*args, **kwargs)
 
     def _take(self, planned: object) -> None:
-        self._left -= sum(
-            each.numel() for each in tree_leaves(planned) if isinstance(each, Tensor)
-        )
+        self._left -= sum(each.numel() for each in tree_leaves(planned) if isinstance(each, Tensor))
         if self._left < 0:
             raise UsageError(
                 f"the network that is asked for is far larger than its weights, of {self._held:,} "

@@ -17,6 +17,7 @@ from lookalike.cli.help import manual, overview
 from lookalike.cli.parse import parse
 from lookalike.cli.terminal import paint
 from lookalike.errors import LookalikeError, PreemptedError, UsageError
+from lookalike.names import shown
 from lookalike.registry import did_you_mean
 
 COMMANDS: Final = {
@@ -126,5 +127,8 @@ def _keep_traceback(problem: BaseException) -> str:
 
 
 def _complain(kind: str, message: str) -> None:
-    message = re.sub(r"\n *fix:", "\n  fix:", message)
-    print(f"{paint(f'{kind}:', 'red', 'bold', stream=sys.stderr)} {message}", file=sys.stderr)
+    first, *more = re.sub(r"\n *fix:", "\n  fix:", message).split("\n")
+    head = paint(f"{kind}:", "red", "bold", stream=sys.stderr)
+    print(f"{head} {shown(first)}", file=sys.stderr)
+    for line in more:  # none begins where a message of ours does
+        print(f"{'' if line.startswith('  ') else '  '}{shown(line)}", file=sys.stderr)

@@ -6,7 +6,7 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def evaluate(
     if json:
         print_json(told)
     else:
-        print("\n".join(lines))
+        tell(lines)
     if is_run:
         write_atomically(run / "evaluation.json", json_format.dumps(told, indent=2).encode())
         make_gallery(encoder, card.queries, path=run / "gallery.npz")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.command import Group
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
 
 LIBRARY = "runs.few_labels:learn_from_few"
 GROUPS = (Group("backbone", "backbones"),)
@@ -37,6 +37,6 @@ def few_labels(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     best = out / "distilled"
     finish(best / "model", out / "few_labels.json", following=f"lookalike evaluate {best}")

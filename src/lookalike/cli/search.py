@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def search(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     if html is not None:
         _write_page(index, found, asked, html)
         finish(html, following=f"open {html} in a browser")

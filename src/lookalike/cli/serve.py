@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.cli.terminal import finish, paint, say
+from lookalike.cli.terminal import finish, say
 
 if TYPE_CHECKING:
     from lookalike.inference import Encoder
@@ -48,10 +47,11 @@ def serve(
     def ready(address: str) -> None:
         print(address, flush=True)
         if host not in ("127.0.0.1", "localhost", "::1"):
-            warning = paint("warning:", "yellow", "bold", stream=sys.stderr)
             say(
-                f"{warning} all who reach {host} and know the token can see and search these "
-                "images; what they send and see crosses the network unencrypted"
+                f"all who reach {host} and know the token can see and search these images; what "
+                "they send and see crosses the network unencrypted",
+                head="warning:",
+                style="yellow",
             )
         if listed is not None:
             page = f"{address.partition('/?')[0]}/duplicates"

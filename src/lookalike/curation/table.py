@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lookalike.errors import UsageError
+from lookalike.names import from_cell
 from lookalike.neighbors.collection import ID, Collection
 
 TABLE, TOLD = "duplicates.csv", "duplicates.json"
@@ -99,6 +100,7 @@ def read_rows(table: Path, *, numbers: Sequence[str] = ("bytes",)) -> list[dict[
         ) from problem
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     for number, row in enumerate(rows, 2):
+        row["id"] = from_cell(row.get("id") or "")
         for column in ("group", "id", "keep", *numbers):
             if not row.get(column):
                 raise UsageError(f"line {number} of {table} has no {column}")
@@ -167,6 +169,5 @@ def _entry(row: dict[str, str], where: str) -> Entry:
     if not -1 <= score <= 1:
         raise UsageError(f"{where}: score is in [-1, 1], got {row.get('score')!r}")
     width, height, size = (int(row[name]) for name in (*_SIDES, "bytes"))
-    return Entry(
-        row["id"], row["keep"] == "yes", score, width, height, size, row.get("reason") or ""
-    )
+    reason = from_cell(row.get("reason") or "")
+    return Entry(row["id"], row["keep"] == "yes", score, width, height, size, reason)

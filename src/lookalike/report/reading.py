@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.errors import UsageError
+from lookalike.names import from_cell
 from lookalike.training.run_folder import Run, read_lines
 
 LOG_LINES = 12
@@ -203,7 +203,8 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _read_unreadable(path: Path) -> tuple[tuple[str, str], ...]:
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return tuple((row["id"], row["reason"] or "") for row in csv.DictReader(file))
+        rows = csv.DictReader(file)
+        return tuple((from_cell(row["id"]), row["reason"] or "") for row in rows)
 
 
 def _read_log(path: Path) -> tuple[str, ...]:

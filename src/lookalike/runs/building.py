@@ -49,9 +49,7 @@ def build_method(
     return method
 
 
-def start_from(
-    run: str | Path, *, layer: str | None = None, trust_code: bool = False
-) -> Encoder:
+def start_from(run: str | Path, *, layer: str | None = None, trust_code: bool = False) -> Encoder:
     """Return the encoder that a training starts from, on the CPU.
 
     Args:

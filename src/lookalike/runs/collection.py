@@ -22,6 +22,7 @@ from lookalike.data.sources import ImageSet, open_source
 from lookalike.durable import write_atomically
 from lookalike.errors import DataError, UsageError
 from lookalike.methods.base import Method
+from lookalike.names import to_cells
 from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
 from lookalike.runs.facts import Facts
 from lookalike.training.progress import Progress
@@ -166,7 +167,7 @@ class Collection:
         table.writerow(["id", "class"])
         for row in kept.tolist():
             name = self.images.class_names[self.images.labels[row]]
-            table.writerow([self.images.ids[row], name])
+            table.writerow(to_cells([self.images.ids[row], name]))
         write_atomically(listing, text.getvalue().encode())
 
     def record(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from lookalike.evaluation.protocol import Source, choose_sides
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.inference import Encoder, load_encoder
 from lookalike.judging.scorecard import choose_k
+from lookalike.names import to_cell
 from lookalike.pairwise.similarity import top_k
 from lookalike.runs.collection import images_trained_on
 from lookalike.runs.job import train
@@ -296,5 +297,5 @@ def _table(changed: tuple[tuple[str, float], ...]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["id", "neighbours_kept"])
-    writer.writerows((name, f"{share:.2f}") for name, share in changed)
+    writer.writerows((to_cell(name), f"{share:.2f}") for name, share in changed)
     return text.getvalue().encode()

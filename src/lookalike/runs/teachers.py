@@ -110,9 +110,7 @@ def load_teachers(
         UsageError: one is not there, tells no classes where they are wanted, sees pictures
             otherwise than the first, or needs code that is not trusted.
     """
-    found = [
-        _load(str(name), method, download=download, trust_code=trust_code) for name in named
-    ]
+    found = [_load(str(name), method, download=download, trust_code=trust_code) for name in named]
     first = found[0]
     for name, other in zip(named, found, strict=True):
         for what in ("size", "mean", "std", "classes"):

@@ -86,7 +86,9 @@ def create_app(
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        responses={key: {"model": Problem} for key in (400, 401, 403, 404, 408, 413, 421, 422, 503)},
+        responses={
+            key: {"model": Problem} for key in (400, 401, 403, 404, 408, 413, 421, 422, 503)
+        },
     )
     app.add_middleware(
         Guard,

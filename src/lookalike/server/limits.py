@@ -148,13 +148,15 @@ class Guard:
             return None
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         shown = (bearer.strip() if scheme.lower() == "bearer" else "", self._cookie_of(request))
-        if any([self._is_token(each) for each in shown]):
+        if any(self._is_token(each) for each in shown):
             return None
         if not self._is_token(request.query_params.get("token", "")):
             return refuse(401, "this server answers to its token: open the address that it printed")
         if "text/html" not in request.headers.get("accept", ""):
             return None  # a program, which keeps no cookie
-        rest = [(name, each) for name, each in request.query_params.multi_items() if name != "token"]
+        rest = [
+            (name, each) for name, each in request.query_params.multi_items() if name != "token"
+        ]
         place = request.url.path + (f"?{urlencode(rest)}" if rest else "")
         away = RedirectResponse(f"/{place.lstrip('/')}", 303)  # out of the address, and its history
         away.set_cookie(self.cookie, self.token, httponly=True, samesite="lax")

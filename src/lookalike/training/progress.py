@@ -14,6 +14,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from lookalike.names import shown
+
 PLAIN_SECONDS = 10.0  # between two plain lines: often enough to watch, too seldom to flood a log
 
 
@@ -51,7 +53,8 @@ class Progress:
             self._live = None
 
     def say(self, line: str) -> None:
-        """Print a line, and keep it."""
+        """Print a line, and keep it; of the names in it nothing but letters."""
+        line = shown(line)
         if self._live:
             self._live.console.print(line, markup=False)
         elif self._printing:
