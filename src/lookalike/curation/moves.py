@@ -169,7 +169,7 @@ def read_undo(undo: Path) -> list[Move]:
         UsageError: there is no such file, or it is no such file.
     """
     try:
-        text = undo.read_text(encoding="utf-8", errors="surrogateescape")
+        text = undo.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError as problem:
         raise UsageError(f"there is no {undo}, so nothing was moved") from problem
     whole = text[: text.rfind("\n") + 1]

@@ -93,7 +93,7 @@ def read_rows(table: Path, *, numbers: Sequence[str] = ("bytes",)) -> list[dict[
         UsageError: it cannot be read, or a row is not what it should be.
     """
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        text = table.read_bytes().decode("utf-8-sig")  # a carriage return may be part of a name
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(
             f"{table} cannot be read\n  fix: write it with lookalike duplicates"
