@@ -125,9 +125,7 @@ def test_json_holds_the_names_themselves(photos, run, collection, capsys):
     assert set(told["classes"]) == {name.replace("/", "∕") for name in CLASSES}
 
 
-def test_what_is_listed_under_a_formula_is_moved_and_comes_back(
-    photos, run, tmp_path, monkeypatch
-):
+def test_what_is_listed_under_a_formula_is_moved_and_comes_back(photos, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number, picture in enumerate(sorted(photos.rglob("*.png"))):
         for name in ("=1+1", "-a", "@b", "+c d", "\t=e", "\r=f", "'=g", "'h", ESCAPE):
