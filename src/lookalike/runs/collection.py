@@ -23,10 +23,11 @@ from lookalike.durable import write_atomically
 from lookalike.errors import DataError, UsageError
 from lookalike.methods.base import Method
 from lookalike.names import to_cells
-from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
 from lookalike.runs.facts import Facts
-from lookalike.training.progress import Progress
 from lookalike.runs.sampling import Sampling
+from lookalike.solved.base import Solved
+from lookalike.training.batches import ResidentBatches, StreamedBatches, Viewing
+from lookalike.training.progress import Progress
 from lookalike.views.plans import Plan
 
 MEASURED = 2000
@@ -187,7 +188,7 @@ class Collection:
             **self._pairs_record,
         }
 
-    def tell_labels(self, sampling: str, method: type[Method]) -> str:
+    def tell_labels(self, sampling: str, method: type[Method] | type[Solved]) -> str:
         """Return what training makes of the labels or pairs, in a few words."""
         if self.pairs is not None:
             named = len(np.union1d(self.pairs.first, self.pairs.second))

@@ -16,10 +16,10 @@ from lookalike.errors import DataError, UsageError
 from lookalike.inference import Encoder, fast_precision
 from lookalike.methods.base import Method, Recipe
 from lookalike.runs.facts import Facts
-from lookalike.training.run_folder import Choice
 from lookalike.runs.sampling import Sampling, choose_sampling
-from lookalike.training.schedule import FORMULAS, scaled_learning_rate
 from lookalike.runs.teachers import Taught
+from lookalike.training.run_folder import Choice
+from lookalike.training.schedule import FORMULAS, scaled_learning_rate
 from lookalike.views.plans import PLANS, Plan
 
 SMALL_SIDE = 96

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,25 +17,27 @@ from lookalike import registry
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
-from lookalike.judging.gallery import make_gallery
 from lookalike.inference import Encoder
+from lookalike.judging.gallery import make_gallery
+from lookalike.judging.scorecard import score
 from lookalike.methods.base import ComparesProjections, Method
 from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
-from lookalike.judging.scorecard import score
-from lookalike.training.allocator import keep_freed_memory
-from lookalike.training.batches import Viewing
 from lookalike.runs.building import build_method, start_from
 from lookalike.runs.collection import Collection, collect
 from lookalike.runs.defaults import Resolved, resolve
-from lookalike.training.distributed import World, world
 from lookalike.runs.kept_answers import KeptAnswers
+from lookalike.runs.sampling import needs_labels, refuse_beside_pairs
+from lookalike.runs.solving import Settings, refuse_descent, solve_encoder
+from lookalike.runs.teachers import Taught, choose_teachers
+from lookalike.solved.base import Solved
+from lookalike.training.allocator import keep_freed_memory
+from lookalike.training.batches import Viewing
+from lookalike.training.distributed import World, world
 from lookalike.training.loop import Loop, Pace
 from lookalike.training.monitors import Monitors
 from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Choice, Run, RunFolder, differences
-from lookalike.runs.sampling import needs_labels, refuse_beside_pairs
 from lookalike.training.schedule import warmup_cosine
-from lookalike.runs.teachers import Taught, choose_teachers
 from lookalike.views.picture import views_picture
 
 PICTURED = 6
@@ -163,8 +166,10 @@ def train(
         LookalikeError: no space is left.
     """
     asked = dict(locals())  # the arguments, by name: before anything else is
-    method_class: type[Method] = registry.load(registry.locate("methods", method))
-    if accumulate > 1 and not issubclass(method_class, ComparesProjections):
+    method_class: type[Method] | type[Solved] = registry.load(registry.locate("methods", method))
+    if issubclass(method_class, Solved):
+        refuse_descent(asked)
+    elif accumulate > 1 and not issubclass(method_class, ComparesProjections):
         raise UsageError(
             f"--accumulate {accumulate}: {method} needs its whole batch at once\n"
             "  fix: a smaller --batch-size"
@@ -200,20 +205,30 @@ def train(
                 start = (
                     start_from(from_, layer=from_layer, trust_code=trust_code) if from_ else None
                 )
-                taught = choose_teachers(asked, method_class, images.images.class_names)
-            settings = resolve(asked, method_class, images.facts, here.device, start, taught=taught)
-            if method_class.seed_patches:
-                images.cut_patches(settings.size, seed=seed, progress=progress)
-            job = _Job(
-                folder,
-                images,
-                settings,
-                method_class,
-                here,
-                start=start,
-                taught=taught,
-                progress=progress,
-            )
+            job: _Job
+            if issubclass(method_class, Solved):
+                solved = Settings(asked, method_class, images.facts, start)
+                job = _Solution(
+                    folder, images, solved, method_class, here, start=start, progress=progress
+                )
+            else:
+                with registry.given(tuple(asked.values())):
+                    taught = choose_teachers(asked, method_class, images.images.class_names)
+                settings = resolve(
+                    asked, method_class, images.facts, here.device, start, taught=taught
+                )
+                if method_class.seed_patches:
+                    images.cut_patches(settings.size, seed=seed, progress=progress)
+                job = _Descent(
+                    folder,
+                    images,
+                    settings,
+                    method_class,
+                    here,
+                    start=start,
+                    taught=taught,
+                    progress=progress,
+                )
             if from_:
                 job.record["from"] = str(from_)
             if not job.finished(allow_changes=allow_changes):
@@ -228,12 +243,11 @@ class _Job:
         self,
         folder: RunFolder,
         images: Collection,
-        settings: Resolved,
-        method: type[Method],
+        settings: Resolved | Settings,
+        method: type[Method] | type[Solved],
         here: World,
         *,
         start: Encoder | None,
-        taught: Taught | None,
         progress: Progress,
     ) -> None:
         self.folder = folder
@@ -243,25 +257,18 @@ class _Job:
         self.here = here
         self.progress = progress
         self.start = start
-        self.teachers = taught.teachers if taught else ()
-        self.steps_an_epoch = images.steps_an_epoch(settings.drawn, seed=settings.seed)
-        if start is not None:
-            self.mean, self.std = start.mean, start.std
-        elif taught is not None and taught.mean and taught.std:
-            self.mean, self.std = taught.mean, taught.std
-        else:
-            self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
-        self.record = {
+        self.choices = list(settings.choices)
+        self.record: dict[str, Any] = {
             **settings.record(),
             **images.record(),
-            "mean": self.mean,
-            "std": self.std,
             "processes": here.size,
         }
         if start is not None:
             self.record["start"] = start.fingerprint()
-        if taught is not None:
-            self.record["teachers"] = taught.digest
+
+    def _prepare(self) -> Callable[[], Encoder]:
+        """Return what learns the encoder, once everything is built."""
+        raise NotImplementedError
 
     def finished(self, *, allow_changes: bool) -> bool:
         """Whether the folder holds this very run, done.
@@ -296,17 +303,12 @@ class _Job:
         began, ended = time.monotonic(), "failed"
         if self.here.device.type == "cpu":
             keep_freed_memory()
-        method = self._build()  # what it refuses leaves no run behind
-        kept, choices = self._kept(method)
+        learn = self._prepare()  # what it refuses leaves no run behind
         try:
             if self.here.leads:
-                self._announce([*self.settings.choices, *choices])
-            if kept is not None:
-                workers = self.settings.workers
-                kept.give(self.images, self._viewing(), workers=workers, progress=self.progress)
-            self._loop(method).run()
+                self._announce()
+            encoder = learn()
             if self.here.leads:
-                encoder = self._encoder(method)
                 encoder.save(self.folder.model)
                 if evaluate:
                     self._measure(encoder)
@@ -318,9 +320,10 @@ class _Job:
             if self.here.leads:
                 self.folder.finish(ended, time.monotonic() - began)
 
-    def _announce(self, choices: list[Choice]) -> None:
+    def _announce(self) -> None:
         """Write run.json and the picture of the views; say what was chosen, and why."""
-        say, settings, images = self.progress.say, self.settings, self.images
+        say, choices = self.progress.say, self.choices
+        settings, images = self.settings, self.images
         name = (
             torch.cuda.get_device_name(self.here.device) if self.here.device.type == "cuda" else ""
         )
@@ -345,8 +348,70 @@ class _Job:
         index, plan = torch.arange(len(pixels)), self.settings.plan
         return views_picture(plan, pixels, sizes, index, size=size, seed=seed, count=len(pixels))
 
+    def _measure(self, encoder: Encoder) -> None:
+        """Write evaluation.json and gallery.npz."""
+        self.progress.say("measuring the encoder beside raw pixels and an untrained network")
+        card = score(
+            encoder,
+            self.images.spec,
+            trained_on=self.images.source,
+            starting=self.start,
+            max_unreadable=self.images.max_unreadable,
+            max_pixels=self.images.max_pixels,
+        )
+        content = json.dumps(card.to_json(), indent=2)
+        write_atomically(self.folder.path / "evaluation.json", content.encode())
+        make_gallery(encoder, card.queries, path=self.folder.path / "gallery.npz")
+        for line in card.lines():
+            self.progress.say(line)
+
+
+class _Descent(_Job):
+    """A run whose encoder is learnt by gradients."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        images: Collection,
+        settings: Resolved,
+        method: type[Method],
+        here: World,
+        *,
+        start: Encoder | None,
+        taught: Taught | None,
+        progress: Progress,
+    ) -> None:
+        super().__init__(folder, images, settings, method, here, start=start, progress=progress)
+        self.resolved = settings
+        self.teachers = taught.teachers if taught else ()
+        self.steps_an_epoch = images.steps_an_epoch(settings.drawn, seed=settings.seed)
+        if start is not None:
+            self.mean, self.std = start.mean, start.std
+        elif taught is not None and taught.mean and taught.std:
+            self.mean, self.std = taught.mean, taught.std
+        else:
+            self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
+        self.record |= {"mean": self.mean, "std": self.std}
+        if taught is not None:
+            self.record["teachers"] = taught.digest
+
+    def _prepare(self) -> Callable[[], Encoder]:
+        """Return what learns the encoder, once everything is built."""
+        method = self._build()
+        kept, choices = self._kept(method)
+        self.choices = [*self.choices, *choices]
+
+        def learn() -> Encoder:
+            if kept is not None:
+                workers = self.resolved.workers
+                kept.give(self.images, self._viewing(), workers=workers, progress=self.progress)
+            self._loop(method).run()
+            return self._encoder(method)
+
+        return learn
+
     def _build(self) -> Method:
-        settings, here = self.settings, self.here
+        settings, here = self.resolved, self.here
         torch.manual_seed(settings.seed)  # one initialisation on every process
         method = build_method(self.record, start=self.start, teachers=self.teachers)
         method = method.to(here.device)
@@ -361,11 +426,11 @@ class _Job:
         if not self.teachers:
             return None, []
         kept = KeptAnswers(self.folder.path, self.teachers, self.record)
-        wanted, choice = kept.choose(method, self._viewing(), epochs=self.settings.epochs)
+        wanted, choice = kept.choose(method, self._viewing(), epochs=self.resolved.epochs)
         return (kept if wanted else None), [choice]
 
     def _viewing(self) -> Viewing:
-        settings = self.settings
+        settings = self.resolved
         return Viewing(
             plan=settings.plan,
             size=settings.size,
@@ -378,7 +443,7 @@ class _Job:
         )
 
     def _loop(self, method: Method) -> Loop:
-        settings, here = self.settings, self.here
+        settings, here = self.resolved, self.here
         peak = settings.optim_arguments["lr"]
         steps = settings.epochs * self.steps_an_epoch
         warmup = min(round(settings.warmup_epochs * self.steps_an_epoch), steps)
@@ -424,7 +489,7 @@ class _Job:
         return loop
 
     def _encoder(self, method: Method) -> Encoder:
-        settings = self.settings
+        settings = self.resolved
         kept, name, arguments = method.encoder(settings.backbone, settings.backbone_arguments)
         return Encoder(
             kept,
@@ -435,19 +500,31 @@ class _Job:
             arguments=arguments,
         )
 
-    def _measure(self, encoder: Encoder) -> None:
-        """Write evaluation.json and gallery.npz."""
-        self.progress.say("measuring the encoder beside raw pixels and an untrained network")
-        card = score(
-            encoder,
-            self.images.spec,
-            trained_on=self.images.source,
-            starting=self.start,
-            max_unreadable=self.images.max_unreadable,
-            max_pixels=self.images.max_pixels,
+
+class _Solution(_Job):
+    """A run whose encoder is solved for."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        images: Collection,
+        settings: Settings,
+        method: type[Solved],
+        here: World,
+        *,
+        start: Encoder | None,
+        progress: Progress,
+    ) -> None:
+        super().__init__(folder, images, settings, method, here, start=start, progress=progress)
+        self.solution = settings
+
+    def _prepare(self) -> Callable[[], Encoder]:
+        return partial(
+            solve_encoder,
+            self.solution,
+            self.images,
+            start=self.start,
+            here=self.here,
+            parts=self.folder.path / "parts",
+            progress=self.progress,
         )
-        content = json.dumps(card.to_json(), indent=2)
-        write_atomically(self.folder.path / "evaluation.json", content.encode())
-        make_gallery(encoder, card.queries, path=self.folder.path / "gallery.npz")
-        for line in card.lines():
-            self.progress.say(line)

@@ -13,6 +13,7 @@ from lookalike.data.samplers import SHUFFLED, Classes, Identities, Order, Paired
 from lookalike.errors import UsageError
 from lookalike.methods.base import Method
 from lookalike.runs.facts import Facts
+from lookalike.solved.base import Solved
 
 SHARED: Final = 8
 """Processes that can share a batch whose size was left open, and so can any divisor of these."""
@@ -47,12 +48,12 @@ class Sampling(NamedTuple):
         return _ORDERS[self.name](self.images_per_class)
 
 
-def needs_labels(asked: str | None, method: type[Method]) -> bool:
+def needs_labels(asked: str | None, method: type[Method] | type[Solved]) -> bool:
     """Return whether training looks at labels, given the sampling that was asked for."""
     return method.needs_labels or (asked or method.sampling) != "shuffled"
 
 
-def refuse_beside_pairs(asked: Mapping[str, Any], method: type[Method]) -> None:
+def refuse_beside_pairs(asked: Mapping[str, Any], method: type[Method] | type[Solved]) -> None:
     """Refuse what does not go with a table of pairs, or not without one.
 
     Args:
