@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -129,6 +130,7 @@ def _keep_traceback(problem: BaseException) -> str:
 def _complain(kind: str, message: str) -> None:
     first, *more = re.sub(r"\n *fix:", "\n  fix:", message).split("\n")
     head = paint(f"{kind}:", "red", "bold", stream=sys.stderr)
-    print(f"{head} {shown(first)}", file=sys.stderr)
-    for line in more:  # none begins where a message of ours does
-        print(f"{'' if line.startswith('  ') else '  '}{shown(line)}", file=sys.stderr)
+    with suppress(OSError):  # a terminal that is gone changes nothing of how it ended
+        print(f"{head} {shown(first)}", file=sys.stderr)
+        for line in more:  # none begins where a message of ours does
+            print(f"{'' if line.startswith('  ') else '  '}{shown(line)}", file=sys.stderr)

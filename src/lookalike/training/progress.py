@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -49,16 +50,14 @@ class Progress:
     ) -> None:
         """Take the bar away."""
         if self._live:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
             self._live = None
 
     def say(self, line: str) -> None:
         """Print a line, and keep it; of the names in it nothing but letters."""
         line = shown(line)
-        if self._live:
-            self._live.console.print(line, markup=False)
-        elif self._printing:
-            print(line, file=sys.stderr, flush=True)
+        self._print(line)
         self._keep(line)
 
     def show(
@@ -88,9 +87,18 @@ class Progress:
             self._live.update(row)
         if now or time.monotonic() - self._printed > PLAIN_SECONDS:
             self._printed = time.monotonic()
-            if self._printing and not self._live:
-                print(line, file=sys.stderr, flush=True)
+            if not self._live:
+                self._print(line)
             self._keep(line)
+
+    def _print(self, line: str) -> None:
+        try:
+            if self._live:
+                self._live.console.print(line, markup=False)
+            elif self._printing:
+                print(line, file=sys.stderr, flush=True)
+        except OSError:  # the terminal is gone, and the run shall be saved all the same
+            self._printing = False
 
     def _keep(self, line: str) -> None:
         if self._log:
