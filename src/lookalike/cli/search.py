@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import UsageError
+from lookalike.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,8 @@ def _read(index: Index, query: str, encoder: Encoder) -> Query:
             raise
         near = did_you_mean(query, index.collection.ids[:20_000])
         raise UsageError(
-            f"{query} is no file, source of images, or id in {index.collection.path}.{near}"
+            f"{shown(query)} is no file, source of images, or id in {index.collection.path}."
+            f"{shown(near)}"
         ) from problem
 
 

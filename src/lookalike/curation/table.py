@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lookalike.errors import UsageError
-from lookalike.names import from_cell
+from lookalike.names import from_cell, shown
 from lookalike.neighbors.collection import ID, Collection
 
 TABLE, TOLD = "duplicates.csv", "duplicates.json"
@@ -77,7 +77,7 @@ class Listed:
                 continue
             what = "has in another size" if told else "does not have"
             raise UsageError(
-                f"{self.folder} is about other images: {collection.path} {what} {name}\n"
+                f"{self.folder} is about other images: {collection.path} {what} {shown(name)}\n"
                 f"  fix: lookalike duplicates {collection.path} --out FOLDER"
             )
 
@@ -133,13 +133,13 @@ def read_listed(folder: Path) -> Listed:
     seen: set[str] = set()
     for number, row in enumerate(rows, 2):
         if row["id"] in seen:
-            raise UsageError(f"line {number} of {table} names {row['id']} a second time")
+            raise UsageError(f"line {number} of {table} names {shown(row['id'])} a second time")
         seen.add(row["id"])
         groups.setdefault(row["group"], []).append(_entry(row, f"line {number} of {table}"))
     for name, entries in groups.items():
         if not any(entry.keep for entry in entries):
             raise UsageError(
-                f"{table} keeps no image of group {name}\n"
+                f"{table} keeps no image of group {shown(name)}\n"
                 "  fix: write yes in the column keep of one of them"
             )
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
@@ -156,7 +156,8 @@ def require_part_of(table: Path, own: Path) -> None:
     for row in read_rows(table):
         if (row["group"], row["id"]) not in known:
             raise UsageError(
-                f"{table} is not made from {own}, where {row['id']} is in no group {row['group']}\n"
+                f"{table} is not made from {own}, where {shown(row['id'])} is in no "
+                f"group {shown(row['group'])}\n"
                 "  fix: name the folder whose duplicates were looked at"
             )
 

@@ -15,6 +15,7 @@ from lookalike import registry
 from lookalike.errors import UsageError
 from lookalike.inference import load_encoder
 from lookalike.methods.base import Classifies, Method
+from lookalike.names import shown
 from lookalike.nn.teacher import Teacher
 from lookalike.runs.building import load_method
 from lookalike.training.run_folder import Run
@@ -82,8 +83,8 @@ def choose_teachers(
     if taught.classes and classes and tuple(classes) != taught.classes:
         raise UsageError(
             f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
-            f"({', '.join(taught.classes[:5])}, ...), and {asked['source']} names {len(classes)} "
-            f"({', '.join(classes[:5])}, ...)\n  fix: a teacher that was trained on these classes"
+            f"({shown(', '.join(taught.classes[:5]))}, ...), and {asked['source']} names {len(classes)} "
+            f"({shown(', '.join(classes[:5]))}, ...)\n  fix: a teacher that was trained on these classes"
         )
     return taught
 
