@@ -81,10 +81,11 @@ def choose_teachers(
         named, method=method, download=asked["download"], trust_code=asked["trust_code"]
     )
     if taught.classes and classes and tuple(classes) != taught.classes:
+        theirs, ours = (shown(", ".join(each[:5])) for each in (taught.classes, classes))
         raise UsageError(
-            f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
-            f"({shown(', '.join(taught.classes[:5]))}, ...), and {asked['source']} names {len(classes)} "
-            f"({shown(', '.join(classes[:5]))}, ...)\n  fix: a teacher that was trained on these classes"
+            f"--teacher {named[0]} tells {len(taught.classes)} classes apart ({theirs}, ...), and "
+            f"{asked['source']} names {len(classes)} ({ours}, ...)\n"
+            "  fix: a teacher that was trained on these classes"
         )
     return taught
 
