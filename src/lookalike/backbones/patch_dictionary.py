@@ -5,6 +5,8 @@ Section 3, with the two-sided rectifier of Coates & Ng 2011, ICML, section 3.1.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -133,23 +135,26 @@ class Scale(nn.Module):
         maps = F.conv2d(images, self.weight).float()  # (B, filters, rows, columns)
         count, filters, rows, columns = maps.shape
         places = maps.permute(0, 2, 3, 1).reshape(count, rows * columns, filters)
-        places = places * self._inverse_deviations(images) - self.bias
+        places = torch.addcmul(-self.bias, places, self._inverse_deviations(images))
         cells = _cells(rows, columns, self.cells).to(places)
         # the mean of max(0, s - t) is the mean of max(s, t), less t; likewise the other way
-        above = cells @ places.clamp(min=self.threshold) - self.threshold
-        below = -self.threshold - cells @ places.clamp(max=-self.threshold)
-        pooled = torch.cat([above, below], dim=2).flatten(1)
+        above = cells @ places.clamp(min=self.threshold)
+        below = cells @ places.clamp(max=-self.threshold)
+        pooled = torch.cat([above, -below], dim=2).flatten(1) - self.threshold
         return (pooled.clamp(min=0) + _FLOOR).sqrt()
 
     def _inverse_deviations(self, images: Tensor) -> Tensor:
         """Return (B, rows * columns, 1): 1 over the deviation of the patch at each place."""
-        grey = images.float().mean(dim=1, keepdim=True)
-        squares = images.float().square().mean(dim=1, keepdim=True)
-        mean, square = (F.avg_pool2d(each, self.patch, stride=1) for each in (grey, squares))
+        images = images.float()
+        moments = torch.stack([images.mean(dim=1), images.square().mean(dim=1)], dim=1)
+        for window in ((self.patch, 1), (1, self.patch)):  # one way after the other: less to add
+            moments = F.avg_pool2d(moments, window, stride=1)
+        mean, square = moments.unbind(dim=1)
         variance = (square - mean.square()).clamp(min=0)
         return (variance + EPS).rsqrt().flatten(1)[:, :, None]
 
 
+@cache
 def _cells(rows: int, columns: int, cells: int) -> Tensor:
     """Return (cells * cells, rows * columns): what averages places over the cells of a grid."""
     down, across = (_shares(side, cells) for side in (rows, columns))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +15,15 @@ from lookalike import registry
 from lookalike.data.pairs import Pairs
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import Encoder
+from lookalike.runs.asked import Asked
 from lookalike.runs.collection import Collection
 from lookalike.runs.facts import Facts
 from lookalike.runs.pictures import PicturesOfRun
+from lookalike.runs.running import Running
 from lookalike.solved.base import Solution, Solved
 from lookalike.training.distributed import World
 from lookalike.training.progress import Progress
-from lookalike.training.run_folder import Choice
+from lookalike.training.run_folder import Choice, RunFolder
 from lookalike.training.signals import StopRequest
 from lookalike.views.plans import PLANS, Plan
 
@@ -35,22 +38,22 @@ DESCENDS: Final = (
 """Settings of `train` that mean nothing to an encoder that is solved for."""
 
 
-def refuse_descent(asked: Mapping[str, Any]) -> None:
+def refuse_descent(asked: Asked) -> None:
     """Refuse settings of gradient descent.
 
     Raises:
         UsageError: one was given.
     """
     for name in DESCENDS:
-        if asked[name] not in (None, (), {}):
+        if getattr(asked, name) not in (None, (), {}):
             option = name.replace("_arguments", ".X").replace("_", "-")
             raise UsageError(
-                f"--{option} says nothing to {asked['method']}, which is solved for\n"
+                f"--{option} says nothing to {asked.method}, which is solved for\n"
                 "  fix: leave it out, or name a --method that descends a gradient"
             )
-    if asked["accumulate"] != 1 or asked["compile"]:
-        option = "compile" if asked["compile"] else "accumulate"
-        raise UsageError(f"--{option} says nothing to {asked['method']}\n  fix: leave it out")
+    if asked.accumulate != 1 or asked.compile:
+        option = "compile" if asked.compile else "accumulate"
+        raise UsageError(f"--{option} says nothing to {asked.method}\n  fix: leave it out")
 
 
 class Settings:
@@ -68,7 +71,7 @@ class Settings:
     """
 
     def __init__(
-        self, asked: Mapping[str, Any], method: type[Solved], facts: Facts, start: Encoder | None
+        self, asked: Asked, method: type[Solved], facts: Facts, start: Encoder | None
     ) -> None:
         if facts.count < 2:
             raise DataError(
@@ -77,11 +80,11 @@ class Settings:
             )
         self.sampling = method.sampling
         self.choices: list[Choice] = []
-        self.method, self.seed = asked["method"], asked["seed"]
+        self.method, self.seed = asked.method, asked.seed
         self.size = self._size(asked, facts, start)
         self.mean, self.std = (start.mean, start.std) if start else ((0.0,) * 3, (1.0,) * 3)
         self.plan = self._plan(asked, method)
-        arguments = dict(asked["method_arguments"] or {})
+        arguments = dict(asked.method_arguments or {})
         for name, (value, reason) in method.fit(facts.count, facts.side, self.size).items():
             if name not in arguments and start is None:
                 arguments[name] = value
@@ -93,12 +96,9 @@ class Settings:
             raise UsageError(f"--method {self.method}: {problem}") from problem
         self.solver.views = self.plan  # type: ignore[misc]  # this one's own
 
-    def _size(self, asked: Mapping[str, Any], facts: Facts, start: Encoder | None) -> int:
-        if asked["size"] is not None:
-            if asked["size"] < 8:
-                raise UsageError(f"--size must be at least 8, got {asked['size']}")
-            size: int = asked["size"]
-            return size
+    def _size(self, asked: Asked, facts: Facts, start: Encoder | None) -> int:
+        if asked.size is not None:
+            return asked.size
         if start is not None:
             size, reason = start.size, "as the encoder it starts from"
         else:
@@ -107,21 +107,21 @@ class Settings:
         self.choices.append(Choice("size", size, reason))
         return size
 
-    def _plan(self, asked: Mapping[str, Any], method: type[Solved]) -> Plan:
-        if asked["views"] is None:
+    def _plan(self, asked: Asked, method: type[Solved]) -> Plan:
+        if asked.views is None:
             plan = method.views
             self.choices.append(Choice("views", plan.name, "the method's"))
-        elif asked["views"] in PLANS:
-            plan = PLANS[asked["views"]]
+        elif asked.views in PLANS:
+            plan = PLANS[asked.views]
         else:
-            hint = registry.did_you_mean(asked["views"], PLANS)
-            raise UsageError(f"--views {asked['views']} is no plan.{hint}")
+            hint = registry.did_you_mean(asked.views, PLANS)
+            raise UsageError(f"--views {asked.views} is no plan.{hint}")
         if len(plan.views) < 2 and not (method.needs_labels or method.takes_pairs):
             raise UsageError(
                 f"--views {plan.name} makes one view\n  fix: a plan of two, such as solved"
             )
         try:
-            return plan.with_(**(asked["views_arguments"] or {}))
+            return plan.with_(**(asked.views_arguments or {}))
         except ValueError as problem:
             raise UsageError(f"--views: {problem}") from problem
 
@@ -142,6 +142,45 @@ class Settings:
             "mean": self.mean,
             "std": self.std,
         }
+
+
+class Solving(Running):
+    """A run whose encoder is solved for.
+
+    Args:
+        folder: of the run.
+        images: to solve for.
+        settings: all of them.
+        method: the solved encoder's class.
+        here: the processes that share the work.
+        start: the encoder whose vectors are the features, if any.
+        progress: what a person sees.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        images: Collection,
+        settings: Settings,
+        method: type[Solved],
+        here: World,
+        *,
+        start: Encoder | None,
+        progress: Progress,
+    ) -> None:
+        super().__init__(folder, images, settings, method, here, start=start, progress=progress)
+        self.solution = settings
+
+    def _prepare(self) -> Callable[[], Encoder]:
+        return partial(
+            solve_encoder,
+            self.solution,
+            self.images,
+            start=self.start,
+            here=self.here,
+            parts=self.folder.path / "parts",
+            progress=self.progress,
+        )
 
 
 def solve_encoder(
@@ -171,7 +210,7 @@ def solve_encoder(
         pictures = PicturesOfRun(
             images.images,
             images.resident,
-            pairs=alike_pairs(images.pairs),
+            pairs=alike_pairs(images.told.pairs),
             size=settings.size,
             mean=settings.mean,
             std=settings.std,
@@ -180,11 +219,11 @@ def solve_encoder(
             folder=parts,
             progress=progress,
             stop=stop,
-            max_pixels=images.max_pixels,
-            quarantine=images.quarantine,
+            max_pixels=images.found.max_pixels,
+            quarantine=images.found.quarantine,
         )
         found = settings.solver.solve(pictures, started(start))
-    images.quarantine.raise_if_above(images.max_unreadable)
+    images.found.quarantine.raise_if_above(images.found.max_unreadable)
     return Encoder(
         found.backbone.eval(),
         size=settings.size,

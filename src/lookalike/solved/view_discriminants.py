@@ -18,6 +18,9 @@ from lookalike.errors import DataError
 from lookalike.solved.base import Pictures, Solution, Solved
 from lookalike.solved.patch_dictionary import PatchDictionary
 
+_CONSTANT = 1e-6
+"""Variance over squared mean below which a feature is constant: what float32 sums round."""
+
 
 class ViewDiscriminants(Solved):
     """Directions in which images differ, and views of one image do not.
@@ -115,7 +118,7 @@ def feature_scale(total: dict[str, Tensor]) -> Tensor:
     """
     mean = total["sum"] / total["count"]
     variance = total["outer"].diagonal() / total["count"] - mean.square()
-    changes = variance > 1e-10 * (1 + mean.square())
+    changes = variance > _CONSTANT * mean.square() + 1e-10
     if not changes.any():
         raise DataError(
             "all images look the same to the features: there is nothing to tell apart\n"
