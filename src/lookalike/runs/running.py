@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from PIL import Image
 
+from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
 from lookalike.inference import Encoder
 from lookalike.methods.base import Method
@@ -172,7 +174,9 @@ class Running:
             say(f"{start:8} {choice.name:{width}} {value}  ({choice.reason})")
         picture = self.folder.path / "views.png"
         if not picture.exists():
-            self._picture().save(picture)
+            content = io.BytesIO()
+            self._picture().save(content, format="PNG")
+            write_atomically(picture, content.getvalue())
 
     def _picture(self) -> Image.Image:
         """Return the picture of the views that training sees, of a few images."""
