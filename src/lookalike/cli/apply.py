@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
 from lookalike.errors import UsageError
 
 
@@ -39,7 +39,7 @@ def apply(
         raise UsageError(f"--undo goes by {journal}: leave --table out")
     if move_to is None:
         back = undo_moves(journal)
-        print_json({"moved_back": back}) if json else print(f"{back:,} images are back")
+        print_json({"moved_back": back}) if json else tell([f"{back:,} images are back"])
         finish(following=f"lookalike apply {folder} --move-to FOLDER")
         return
     images = read_folder(folder)
@@ -48,8 +48,8 @@ def apply(
     say(f"moving spare images of {images} to {move_to}")
     planned = plan_moves(table or folder / TABLE, images, move_to, journal)
     moved = apply_moves(planned, journal)
-    print_json({"moved": moved, "to": str(move_to)}) if json else print(
-        f"{moved:,} images moved to {move_to}; nothing is deleted"
+    print_json({"moved": moved, "to": str(move_to)}) if json else tell(
+        [f"{moved:,} images moved to {move_to}; nothing is deleted"]
     )
     written = [journal] if journal.exists() else []
     finish(*written, following=f"lookalike apply {folder} --undo   takes it back")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 
 LIBRARY = "curation.duplicates:find_duplicates"
 
@@ -64,7 +64,7 @@ def duplicates(
     if json:
         print_json(told)
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     following = f"open {out / 'duplicates.html'} in a browser"
     if source is None and found.groups:
         following = f"lookalike serve {run} --duplicates {out}"

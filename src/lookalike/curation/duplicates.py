@@ -29,6 +29,7 @@ from lookalike.curation.matches import (
 from lookalike.data.quarantine import Progress
 from lookalike.data.resident import load_squares
 from lookalike.durable import write_atomically
+from lookalike.names import to_cells
 from lookalike.neighbors.notebook import MOST_ROWS, MOST_TILES, SIDE, Strip, Tile, show_strips
 
 LISTED = 10  # groups in the table for people; all are in the file
@@ -304,15 +305,17 @@ def write_csv(found: Duplicates, path: Path) -> None:
         for member in group:
             height, width = found.looks.sizes[member.position].tolist()
             rows.writerow(
-                (
-                    number,
-                    found.id_of(member.position),
-                    "yes" if member.keep else "no",
-                    f"{member.score:.6f}",
-                    width,
-                    height,
-                    int(found.looks.bytes[member.position]),
-                    member.reason,
+                to_cells(
+                    (
+                        number,
+                        found.id_of(member.position),
+                        "yes" if member.keep else "no",
+                        f"{member.score:.6f}",
+                        width,
+                        height,
+                        int(found.looks.bytes[member.position]),
+                        member.reason,
+                    )
                 )
             )
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))

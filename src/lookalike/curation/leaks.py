@@ -14,6 +14,7 @@ from lookalike.curation.looks import Looks
 from lookalike.curation.matches import Matches, find_matches, read_album
 from lookalike.data.quarantine import Progress
 from lookalike.durable import write_atomically
+from lookalike.names import to_cells
 
 LISTED = 10
 SAME_FILE = "same file"
@@ -175,5 +176,5 @@ def write_csv(found: Leaks, path: Path) -> None:
     rows.writerow(("test", "train", "score", "how"))
     for leak in found.leaks:
         names = found.second.images.ids[leak.position], found.first.images.ids[leak.original]
-        rows.writerow((*names, f"{leak.score:.6f}", SAME_FILE if leak.exact else NEAR))
+        rows.writerow((*to_cells(names), f"{leak.score:.6f}", SAME_FILE if leak.exact else NEAR))
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))

@@ -19,6 +19,7 @@ import numpy as np
 from lookalike.data.image_set import Unreadable
 from lookalike.durable import NO_SPACE, no_space, sync_folder, write_atomically
 from lookalike.errors import LookalikeError, UsageError
+from lookalike.names import to_cells
 from lookalike.neighbors.collection import (
     ID,
     MODEL,
@@ -323,7 +324,7 @@ def _write_unreadable(folder: Path, listed: tuple[Unreadable, ...], *, more: boo
         content.write(path.read_bytes().decode())
     else:
         rows.writerow(Unreadable._fields)
-    rows.writerows(listed)
+    rows.writerows(to_cells(each) for each in listed)
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))
 
 

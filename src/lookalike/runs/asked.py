@@ -92,6 +92,7 @@ class Asked:
     download: bool
     allow_changes: bool
     overwrite: bool
+    trust_code: bool
     evaluate: bool
     quiet: bool
     method_arguments: Mapping[str, Any] | None
