@@ -25,7 +25,7 @@ SURROUNDINGS = 5  # pixels a side of what is taken off a pixel
 TOGETHER = 256  # pairs at a time
 OVERLAP = 0.15  # of the first that the second must lie on
 BLOCK = 8  # pixels a side of the blocks that are kept or left out
-LEFT_OUT = 0.25  # of the blocks: where a stamp may be
+LEFT_OUT = 0.25  # of the blocks, and of the details of one: where a stamp may be
 
 
 class Laid(NamedTuple):
@@ -139,9 +139,21 @@ def _best_blocks(first: Tensor, second: Tensor, inside: Tensor) -> Tensor:
         )
         apart = F.avg_pool2d(((one - other).square() * inside)[:, None], size)[:, 0].flatten(1)
         there = F.avg_pool2d(inside[:, None], size)[:, 0].flatten(1) > 0
-        drop = (LEFT_OUT * there.sum(dim=1, keepdim=True)).long()
-        rank = apart.where(there, -1.0).argsort(dim=1, descending=True).argsort(dim=1)
-        blocks = (rank >= drop).float().reshape(len(first), 1, side // size, side // size)
+        order = apart.where(there, -1.0).argsort(dim=1, descending=True)
+        # a stamp is on one of the two, and the other has no more there than elsewhere; where both
+        # have most of their details is what they are to be judged by
+        held = [
+            F.avg_pool2d((each.square() * inside)[:, None], size)[:, 0].flatten(1)
+            for each in (one, other)
+        ]
+        shares = [
+            (each / each.sum(dim=1, keepdim=True).clamp_min(1e-12)).gather(1, order).cumsum(dim=1)
+            for each in held
+        ]
+        count = torch.arange(1, order.shape[1] + 1) <= LEFT_OUT * there.sum(dim=1, keepdim=True)
+        dropped = count & (torch.minimum(*shares) <= LEFT_OUT)
+        blocks = torch.ones_like(apart).scatter(1, order, (~dropped).float())
+        blocks = blocks.reshape(len(first), 1, side // size, side // size)
         kept = inside * F.interpolate(blocks, (side, side), mode="nearest")[:, 0]
     return kept
 

@@ -172,27 +172,19 @@ def _parts(queries: Tensor, second: Tensor, describer: Describer, neighbours: in
                 values, places = top_k(queries, keys, k)
                 # of one picture's parts the best alone counts, or they would crowd out all others
                 for column in range(k):
-                    _keep_best(
-                        best, where, which, values[:, column], places[:, column], len(windows)
-                    )
+                    value, place = values[:, column], places[:, column]
+                    same = (where == place[:, None]) & best.isfinite()
+                    at = torch.where(same.any(dim=1), same.int().argmax(dim=1), best.argmin(dim=1))
+                    rows = torch.arange(count)
+                    better = value > best[rows, at]
+                    rows, at = rows[better], at[better]
+                    best[rows, at], where[rows, at] = value[better], place[better]
+                    which[rows, at] = len(windows)
                 windows.append((*middle, side / SIDE))
     rows, columns = torch.nonzero(best >= NEAR, as_tuple=True)
     window = np.array(windows, dtype=np.float32)[which[rows, columns].numpy()]
     part, whole = rows.numpy(), where[rows, columns].numpy()
     return Guesses(whole, part, np.zeros(len(part), dtype=np.int64), window)
-
-
-def _keep_best(
-    best: Tensor, where: Tensor, which: Tensor, values: Tensor, places: Tensor, number: int
-) -> None:
-    """Put a guess of each row in place of the one of the same picture, or else of the worst."""
-    rows = torch.arange(len(best))
-    same = (where == places[:, None]) & best.isfinite()
-    column = torch.where(same.any(dim=1), same.float().argmax(dim=1), best.argmin(dim=1))
-    better = values > best[rows, column]
-    rows, column = rows[better], column[better]
-    best[rows, column], where[rows, column] = values[better], places[better]
-    which[rows, column] = number
 
 
 def _nearest(

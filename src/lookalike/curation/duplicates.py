@@ -120,7 +120,8 @@ class Duplicates:
             ValueError: precision is not in (0, 1).
         """
         matches = self.matches.at(precision)
-        return _grouped(self.album, self.looks, matches, self.without, self.unreadable, self.seed)
+        told = {"unreadable": self.unreadable, "seed": self.seed}
+        return _grouped(self.album, self.looks, matches, self.without, **told)
 
     @property
     def spare(self) -> list[int]:
@@ -239,7 +240,7 @@ def find_duplicates(
         without=without,
     )
     matches = replace(matches, pairs=firsts[matches.pairs].reshape(-1, 2))
-    return _grouped(album, looks, matches, tuple(without), unreadable, seed)
+    return _grouped(album, looks, matches, tuple(without), unreadable=unreadable, seed=seed)
 
 
 def _same_files(looks: Looks) -> list[list[int]]:
@@ -251,14 +252,9 @@ def _same_files(looks: Looks) -> list[list[int]]:
 
 
 def _grouped(
-    album: Album,
-    looks: Looks,
-    matches: Matches,
-    without: tuple[str, ...],
-    unreadable: int,
-    seed: int,
+    album: Album, looks: Looks, matches: Matches, without: tuple[str, ...], **told: int
 ) -> Duplicates:
-    """Return the groups that pairs make, at their threshold."""
+    """Return the groups that pairs make, at their threshold; what is told besides is kept."""
     alike = {positions[0]: positions for positions in _same_files(looks)}
     known = _Known(looks, matches, without)
     level, crops = matches.threshold.value, matches.kinds == CROPPED
@@ -273,9 +269,8 @@ def _grouped(
         _members(album, looks, [alike[place] for place in group], known)
         for group in sorted([*groups, *copied])
     ]
-    return Duplicates(
-        album, looks, tuple(members), matches, len(album) - len(alike), unreadable, seed, without
-    )
+    spare = len(album) - len(alike)
+    return Duplicates(album, looks, tuple(members), matches, spare, **told, without=without)
 
 
 class _Known:

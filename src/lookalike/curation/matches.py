@@ -42,6 +42,7 @@ TOGETHER = 1024  # pairs laid at a time
 CROPPED = 0.85  # of the larger one's area: no more, and the smaller is a crop
 TILTED = math.radians(0.8)
 PALER = 0.05  # of the brightness: so far apart in colour, and a copy is recoloured
+STRICT = 0.92  # least of what is not simply laid on: more ways to lie are more chances to agree
 STAMPED = 0.04  # by so much the whole agrees less than without the blocks that agree least
 ALTERED = "altered copy"
 NAMED = {"barred": "framed"}  # bars are a frame on two sides
@@ -192,10 +193,8 @@ def find_matches(
     if alone:
         found = found.within()
     found = found.best()
-    kinds = found.name(looks.colours, others.colours)
-    scores = found.plain if "stamped" in without else found.scores
-    kept = ~np.isin(kinds, [f"{NAMED.get(kind, kind)} copy" for kind in without])
-    pairs, scores, kinds = found.pairs[kept], scores[kept], kinds[kept]
+    scores, kinds = found.rated(looks, others, without)
+    pairs = found.pairs
 
     copies, planted = _score_copies(search, other, seed)
     decoys, searched = _score_decoys(search, looks, pairs[scores >= LEAST], seed, alone=alone)
@@ -239,11 +238,9 @@ def compare(looks: Looks, pairs: Pairs, *, without: Sequence[str] = ()) -> tuple
     ways = [whole._replace(turn=np.full(len(pairs), turn)) for turn in search.turns]
     pictures = _whole(looks)
     found = search.lay(joined(ways), pictures, pictures, alone=False).best()
-    kinds = found.name(looks.colours, looks.colours)
-    scores = found.plain if "stamped" in without else found.scores
+    scores, kinds = found.rated(looks, looks, without)
     _, where = np.unique(pairs, axis=0, return_inverse=True)
-    kept = ~np.isin(kinds, [f"{NAMED.get(kind, kind)} copy" for kind in without])
-    return np.where(kept, scores, 0).astype(np.float32)[where.ravel()], kinds[where.ravel()]
+    return scores[where.ravel()], kinds[where.ravel()]
 
 
 @dataclass(frozen=True)
@@ -287,6 +284,14 @@ class _Found:
         new = np.ones(len(order), dtype=bool)
         new[1:] = (np.diff(ordered.pairs, axis=0) != 0).any(axis=1)
         return ordered.select(new)
+
+    def rated(self, first: Looks, second: Looks, without: Sequence[str]) -> tuple[Scores, Names]:
+        """Return how each pair agrees, and as what; 0 where that does not count."""
+        kinds = self.name(first.colours, second.colours)
+        scores = self.plain if "stamped" in without else self.scores
+        left_out = [f"{NAMED.get(kind, kind)} copy" for kind in without]
+        loose = ~np.isin(kinds, [ALTERED, "recoloured copy"]) & (scores < STRICT)
+        return np.where(np.isin(kinds, left_out) | loose, 0, scores).astype(np.float32), kinds
 
     def name(self, first: Scores, second: Scores) -> Names:
         """Return what one of each pair is of the other, (P,); colours are as of `Looks`."""
@@ -402,12 +407,11 @@ def _score_copies(search: _Search, album: Album, seed: int) -> tuple[Scores, tup
     copies = altered_copies(album.images, positions, kinds, seed=seed, max_pixels=album.max_pixels)
     if len(copies) < len(positions) or not copies:  # an image went away a moment ago
         return np.zeros(0, dtype=np.float32), ()
-    found = search(look_through(map(see, copies)), both_ways=False)
-    right = found.select(found.pairs[:, 1] == positions[found.pairs[:, 0]])
+    looks = look_through(map(see, copies))
+    found = search(looks, both_ways=False).best()
+    right = found.pairs[:, 1] == positions[found.pairs[:, 0]]
     scores = np.zeros(len(positions), dtype=np.float32)
-    np.maximum.at(
-        scores, right.pairs[:, 0], right.plain if "stamped" in search.without else right.scores
-    )
+    scores[found.pairs[right, 0]] = found.rated(looks, search.held, search.without)[0][right]
     return scores, tuple(kinds[place % len(kinds)] for place in range(len(positions)))
 
 
@@ -416,9 +420,10 @@ def _score_decoys(
 ) -> tuple[Scores, int]:
     """Return how well pictures agree with decoys that cannot be copies, and how many there were.
 
-    The left half of one image beside the right half of another is a decoy. What is a copy of the
-    one is none of the other, so a picture agrees with a decoy as well as with its worse half. Two
-    images that are copies of each other, or of a third, make none.
+    The left half of one image beside the right half of another is a decoy. A picture agrees with it
+    as well as with its halves in the mean; but what is a copy of the one image is none of the
+    other, and agrees by chance with the worse half alone. Two images that are copies of each other,
+    or of a third, make none.
 
     Args:
         search: how all images were looked for.
@@ -447,9 +452,12 @@ def _score_decoys(
     # the decoy is what is laid on, so that its halves are where they were put
     laid = _lay(grey, held, guesses.turned_round())
     best: dict[tuple[int, int], float] = {}
-    scores = laid.halves.min(dim=1).values.tolist()
-    for pair, score in zip(zip(guesses.part, guesses.whole, strict=True), scores, strict=True):
-        best[pair] = max(score, best.get(pair, -1.0))
+    sides = zip(guesses.part.tolist(), guesses.whole.tolist(), laid.halves.tolist(), strict=True)
+    for decoy, place, halves in sides:
+        parents = (int(left[decoy]), int(right[decoy]))
+        copied = any(place in copies.get(each, {each} if alone else ()) for each in parents)
+        score = min(halves) if copied else sum(halves) / 2
+        best[decoy, place] = max(score, best.get((decoy, place), -1.0))
     return np.array(list(best.values()), dtype=np.float32), len(left)
 
 
