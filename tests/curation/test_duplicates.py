@@ -245,7 +245,7 @@ def plant_altered(
 
 
 CHANGES = {
-    "mirrored": lambda photo: ImageOps.mirror(photo),
+    "mirrored": ImageOps.mirror,
     "turned": lambda photo: photo.rotate(90, expand=True),
     "framed": lambda photo: ImageOps.expand(photo, 7, (250, 250, 250)),
 }

@@ -117,7 +117,7 @@ def test_decoys_that_match_raise_the_threshold(encoder, tmp_path):
     form = np.asarray(noise(random)).astype(float)
     for number in range(12):
         own = np.asarray(noise(random, 32)).astype(float)
-        mixed = 0.85 * form + 0.15 * own
+        mixed = 0.92 * form + 0.08 * own
         Image.fromarray(mixed.round().astype(np.uint8)).save(tmp_path / f"{number}.png")
     matches = find_matches(read_album(embed_album(encoder, open_source(tmp_path))), **OPTIONS)
     assert np.median(matches.scores[matches.scores > 0]) > 0.8
@@ -153,7 +153,7 @@ def test_few_images_have_few_pairs(seen, count):
     matches = find_matches(some, **OPTIONS)
     assert len(matches.pairs) == count - 1
     # no fewer copies than of many images, so that each kind has its say
-    assert {each.copies for each in matches.threshold.recalls} == {40}
+    assert {each.copies for each in matches.threshold.recalls} == {25}
 
 
 def test_borderline_pairs_are_the_nearest_to_the_threshold():

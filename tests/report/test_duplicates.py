@@ -122,7 +122,7 @@ def test_the_result_says_how_the_threshold_came_about(found, tmp_path):
     measured = parts["measured"]
     assert measured.index("finds 100.0%") < measured.index("estimated 100.0% of the 2 pairs")
     assert "resized 100% (93% to 100%)" in measured
-    assert "pairs count that agree to 0.900 or more" in measured
+    assert "Pairs count that agree to 0.900 or more" in measured
     assert all(f"way {kind} area" in measured for kind in ("copies", "pairs", "decoys"))
 
 

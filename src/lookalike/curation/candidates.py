@@ -70,7 +70,9 @@ class Guesses(NamedTuple):
 
     def select(self, places: Numbers) -> Guesses:
         """Return those at these places."""
-        return Guesses(*(column[places] for column in self))
+        return Guesses(
+            self.whole[places], self.part[places], self.turn[places], self.window[places]
+        )
 
 
 class Describer:
@@ -163,7 +165,7 @@ def _parts(queries: Tensor, second: Tensor, describer: Describer, neighbours: in
     best = torch.full((count, neighbours), -torch.inf)
     where = torch.zeros(count, neighbours, dtype=torch.int64)
     which = torch.zeros(count, neighbours, dtype=torch.int64)
-    windows = []
+    windows: list[tuple[float, float, float]] = []
     for side, steps in PARTS:
         for top in np.linspace(0, SIDE - side, steps).round().astype(int).tolist():
             for left in np.linspace(0, SIDE - side, steps).round().astype(int).tolist():

@@ -66,7 +66,7 @@ class Looks(NamedTuple):
             self.inner[[at for _, at in chosen]],
             np.array([at for at, _ in chosen], dtype=np.int64),
             self.colours[places],
-            tuple(self.digests[place] for place in places.tolist()) if self.digests else (),
+            tuple(self.digests[place] for place in places.tolist()),
             self.sizes[places],
             self.bytes[places],
             self.positions[places],
@@ -134,7 +134,7 @@ def see(image: Pixels) -> Sight:
 
 
 def look_through(sights: Iterable[Sight]) -> Looks:
-    """Return how images look that are no files; their digests and sizes are empty."""
+    """Return how images look that are no files; their digests are empty, their sizes 0."""
     seen = list(sights)
     inner = [(at, each.inner) for at, each in enumerate(seen) if each.inner is not None]
     return Looks(
@@ -142,9 +142,9 @@ def look_through(sights: Iterable[Sight]) -> Looks:
         np.array([each for _, each in inner], dtype=np.uint8).reshape(-1, SIDE, SIDE),
         np.array([at for at, _ in inner], dtype=np.int64),
         np.array([each.colours for each in seen], dtype=np.float32).reshape(-1, 4),
-        (),
-        np.zeros((0, 2), dtype=np.int64),
-        np.zeros(0, dtype=np.int64),
+        (b"",) * len(seen),
+        np.zeros((len(seen), 2), dtype=np.int64),
+        np.zeros(len(seen), dtype=np.int64),
         np.arange(len(seen)),
     )
 
@@ -189,12 +189,12 @@ def _inside(grey: npt.NDArray[np.float32]) -> tuple[int, int, int, int] | None:
     An edge is plain as far as its rows, or columns, hardly vary and are of one brightness. Where
     that would leave less than a quarter of a side, the image is a plain one, and stays whole.
     """
-    top, bottom = _plain(grey)
-    left, right = _plain(grey[top : len(grey) - bottom].T)
     height, width = grey.shape
-    if top + bottom + left + right == 0:
+    top, bottom = _plain(grey)
+    if top + bottom > 0.75 * height:
         return None
-    if top + bottom > 0.75 * height or left + right > 0.75 * width:
+    left, right = _plain(grey[top : height - bottom].T)
+    if left + right > 0.75 * width or top + bottom + left + right == 0:
         return None
     return left, top, width - right, height - bottom
 

@@ -35,7 +35,7 @@ Pairs = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 Names = npt.NDArray[np.str_]
 
-PLANTED = 40  # copies of each kind that tell what duplicates score, and how many are found
+PLANTED = 25  # copies of each kind that tell what duplicates score, and how many are found
 DECOYS = 2000  # at most, that tell what chance scores
 LEARNT = 20_000  # pictures, at most, that say what tiny pictures have in common
 TOGETHER = 1024  # pairs laid at a time
@@ -473,7 +473,8 @@ def _cosines(album: Album, other: Album, pairs: Pairs) -> Scores:
     if not (first.shape[1] and second.shape[1]):
         return np.full(len(pairs), np.nan, dtype=np.float32)
     i, j = pairs.T
-    return np.einsum("pd,pd->p", first[i], second[j]).astype(np.float32)
+    cosines: Scores = np.einsum("pd,pd->p", first[i], second[j]).astype(np.float32)
+    return cosines
 
 
 def _neighbours(queries: Tensor, keys: Tensor, *, k: int, itself: bool) -> Pairs:
