@@ -254,6 +254,21 @@ class Encoder:
         }
 
 
+def require_no_run(place: str | Path, missing: str) -> None:
+    """Refuse a run, or a model folder, where images are wanted.
+
+    Args:
+        place: what was given for images.
+        missing: what a run needs besides, to follow "so" in a sentence.
+
+    Raises:
+        UsageError: it is one.
+    """
+    folder = Path(place)
+    if any((each / "preprocessor.json").is_file() for each in (folder, folder / "model")):
+        raise UsageError(f"{place} is a run, so {missing}")
+
+
 def load_encoder(
     path: str | Path,
     *,
