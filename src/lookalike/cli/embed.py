@@ -83,6 +83,8 @@ def _lines(made: Embedded) -> list[str]:
     if made.unreadable:
         listed = made.path / "unreadable.csv"
         lines.append(f"{len(made.unreadable):,} images could not be read: {listed} lists them")
+    if made.changed:
+        lines.append(f"{made.changed:,} embedded again, since their files have changed")
     if not spent.images:
         return [*lines, "nothing was left to embed"]
     share = spent.waiting / max(spent.seconds, 1e-9)

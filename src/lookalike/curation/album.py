@@ -168,7 +168,8 @@ def album_of(collection: Collection) -> Album:
         if part.source is None:
             raise UsageError(f"{collection.path} does not say where its images are")
         sets.append(open_source(part.source, split=part.split))
-        places[number] = {name: place for place, name in enumerate(sets[-1].ids)}
+        names = enumerate(sets[-1].ids)
+        places[number] = {f"{part.prefix}{name}": place for place, name in names}
     part_of = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
     keys = np.zeros(len(collection.present), dtype=np.int64)
     starts = np.cumsum([0, *(len(images) for images in sets)])
@@ -195,7 +196,8 @@ def album_of(collection: Collection) -> Album:
         reader=_Shelves(tuple(sets), tuple(starts.tolist())),
         keys=keys,
     )
-    folder = folders.pop() if len(folders) == 1 else None
+    prefixed = any(part.prefix for part in parts)
+    folder = folders.pop() if len(folders) == 1 and not prefixed else None
     unreadable = sum(part.unreadable for part in parts)
     return Album(images, embeddings, unreadable, collection.record.encoder, folder)
 
