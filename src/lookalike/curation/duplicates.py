@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from lookalike import _check
-from lookalike.curation.album import Album, open_album
+from lookalike.curation.album import Album, open_album, without_links
 from lookalike.curation.groups import complete_groups
 from lookalike.curation.looks import Looks, sharpness
 from lookalike.curation.matches import (
@@ -66,6 +66,7 @@ class Duplicates:
         groups: the one to keep first, then from the most to the least alike to it.
         matches: the pairs that were compared, of images that are no exact copies of an earlier one.
         copies: exact copies, byte for byte, beyond the first of each.
+        links: further names of files that are in the album already; they are no copies.
         unreadable: images left out because they could not be read.
         seed: of every draw.
     """
@@ -77,6 +78,7 @@ class Duplicates:
     copies: int
     unreadable: int
     seed: int
+    links: int = 0
 
     def __repr__(self) -> str:
         images = f"{len(self.album):,} images"
@@ -132,6 +134,7 @@ class Duplicates:
             "images": len(self.album),
             "unreadable": self.unreadable,
             "copies": self.copies,
+            "links": self.links,
             "threshold": asdict(self.matches.threshold),
             "seed": self.seed,
             "fingerprint": self.album.fingerprint,
@@ -164,6 +167,8 @@ class Duplicates:
         if more := len(self.groups) - LISTED:
             lines.extend([f"and {more:,} more groups"] * (more > 0))
         lost = f"; {self.unreadable:,} could not be read" if self.unreadable else ""
+        if self.links:
+            lost += f"; {self.links:,} more names of the same files are links, and no copies"
         spare = len(self.spare)
         return [
             *lines,
@@ -204,8 +209,10 @@ def find_duplicates(
     """
     _check.at_least(1, neighbours=neighbours)
     opened = images if isinstance(images, Album) else open_album(images)
-    album, looks = read_album(opened, max_unreadable=max_unreadable, progress=progress)
-    unreadable = opened.unreadable + len(opened) - len(album)
+    files = without_links(opened)
+    links = len(opened) - len(files)
+    album, looks = read_album(files, max_unreadable=max_unreadable, progress=progress)
+    unreadable = opened.unreadable + len(files) - len(album)
     same: defaultdict[bytes, list[int]] = defaultdict(list)
     for position, digest in enumerate(looks.digests):
         same[digest].append(position)
@@ -233,7 +240,7 @@ def find_duplicates(
     ]
     matches = replace(matches, pairs=firsts[matches.pairs])
     return Duplicates(
-        album, looks, tuple(members), matches, len(album) - len(alike), unreadable, seed
+        album, looks, tuple(members), matches, len(album) - len(alike), unreadable, seed, links
     )
 
 

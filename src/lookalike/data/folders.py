@@ -51,6 +51,18 @@ class FileReader:
         """The folder that relative paths begin in."""
         return self._root
 
+    def identify(self, key: int) -> tuple[int, int] | None:
+        """Return the device and inode of a file, links followed; None if it is not there."""
+        try:
+            status = os.stat(os.path.join(self._root, self._paths[key]))
+        except (OSError, ValueError):
+            return None
+        return status.st_dev, status.st_ino
+
+    def is_link(self, key: int) -> bool:
+        """Return whether a path is a link to another."""
+        return os.path.islink(os.path.join(self._root, self._paths[key]))
+
     def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file."""
         return read_file(os.path.join(self._root, self._paths[key]), limit)
