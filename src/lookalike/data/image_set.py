@@ -12,8 +12,15 @@ import numpy.typing as npt
 from lookalike.data.decode import MAX_PIXELS, Header, Raw, UnreadableImage, measure
 from lookalike.errors import UsageError
 
-SPLITS = ("train", "test", "val", "valid", "validation")
+SPLITS = ("train", "test", "val", "valid", "validation", "dev", "eval", "unlabeled")
 """How the splits of a source may be called. The first is what is meant if nothing is said."""
+
+_SPELLINGS = {
+    "training": "train",
+    "testing": "test",
+    "evaluation": "eval",
+    "unlabelled": "unlabeled",
+}
 
 
 _HEADER_BYTES = 2**17  # most formats tell all of this in the first kilobytes; EXIF may take 64
@@ -65,6 +72,7 @@ class ImageSet:
         keys: (N,) int64, what the reader calls each image.
         split: which split of the source this is; None where there are none.
         ignored: what lies among the images and is none by its name or kind.
+        remarks: what somebody should know of how the classes and images were told, a line each.
     """
 
     name: str
@@ -75,6 +83,7 @@ class ImageSet:
     keys: npt.NDArray[np.int64]
     split: str | None = None
     ignored: tuple[Unreadable, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -118,6 +127,13 @@ class ImageSet:
         )
 
 
+def split_name(name: str) -> str | None:
+    """Return the split that a folder or file is, by its name in any case; None if it is none."""
+    lower = name.lower()
+    lower = _SPELLINGS.get(lower, lower)
+    return lower if lower in SPLITS else None
+
+
 def choose_split(split: str | None, splits: Sequence[str], *, where: str) -> str | None:
     """Return the split that is meant: the first if none is named, None if there are none.
 
@@ -126,6 +142,7 @@ def choose_split(split: str | None, splits: Sequence[str], *, where: str) -> str
     """
     if split is None:
         return splits[0] if splits else None
+    split = split if split in splits else split_name(split) or split
     if split not in splits:
         choice = f"choose {' or '.join(splits)}" if splits else "leave the split out"
         raise UsageError(f"{where} has no split {split!r}\nfix: {choice}")

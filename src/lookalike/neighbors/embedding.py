@@ -14,7 +14,7 @@ import numpy as np
 
 from lookalike import _check
 from lookalike.data.decode import MAX_PIXELS, UnreadableImage, decode
-from lookalike.data.image_set import SPLITS, ImageSet, Unreadable
+from lookalike.data.image_set import ImageSet, Unreadable, split_name
 from lookalike.data.quarantine import Progress, Quarantine
 from lookalike.data.sources import open_source
 from lookalike.data.tables import read_columns
@@ -359,5 +359,5 @@ def _whereabouts(source: str | Path | ImageSet) -> str | None:
     if isinstance(source, ImageSet):
         return None
     path = Path(source).expanduser()
-    there = path.exists() or (path.name in SPLITS and path.parent.exists())
+    there = path.exists() or (split_name(path.name) is not None and path.parent.exists())
     return str(path.absolute()) if there else str(source)
