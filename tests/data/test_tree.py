@@ -1,6 +1,7 @@
 """What paths say of splits and classes: each rule of the module's first lines, and their edges."""
 
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -195,3 +196,12 @@ class Ignored:
 
 
 IGNORED = [Ignored("train/notes.txt"), Ignored("test/notes.txt"), Ignored(".hidden/x")]
+
+
+def test_names_in_two_unicode_forms_are_one_class():
+    paths = [f"{unicodedata.normalize(form, 'café')}/{form}.jpg" for form in ("NFC", "NFD")]
+    whole = tree(f"train/{paths[0]}", "train/tea/1.jpg", f"test/{paths[1]}", "test/tea/2.jpg")
+    assert [whole.open(split).class_names for split in ("train", "test")] == [("café", "tea")] * 2
+    assert whole.open("test").labels.tolist() == [0, 1]
+    alone = tree(*paths).open(None)
+    assert set(classes(alone).values()) == {None}, "one folder tells nothing of classes"

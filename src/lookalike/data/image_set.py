@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -155,7 +157,11 @@ def number_classes(
     """Return the names of the classes, in order, and each value's position among them, (N,).
 
     Integers are in numerical order, also where they are written as text; everything else is in the
-    order of its characters. None, empty text, not-a-number and negative integers are unknown: -1.
+    order of its characters. Names that differ in their Unicode form alone are one. None, empty
+    text, what is no finite number, and negative numbers are unknown: -1.
+
+    Raises:
+        ValueError: a value is a list or another collection of values.
     """
     names = [_class_name(value) for value in values]
     known = {name for name in names if name}
@@ -173,7 +179,26 @@ def _class_name(value: object) -> str:
         return str(int(value))
     if isinstance(value, (float, np.floating)):
         # A table's column of integers becomes one of floats where a value is missing.
-        return "" if np.isnan(value) else str(int(value) if value == int(value) else value)
+        if not np.isfinite(value) or value < 0:
+            return ""
+        return str(int(value) if value == int(value) else value)
     if isinstance(value, (int, np.integer)):
         return "" if value < 0 else str(value)
-    return str(value).strip()
+    if isinstance(value, (list, tuple, set, dict, np.ndarray)):
+        raise ValueError(f"a label must be one value, got {value!r:.60}")
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", str(value).strip())
+
+
+_NONE = frozenset(["", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>"])
+_NEGATIVE = re.compile(r"-\d+(\.\d*)?|[-+]?inf(inity)?", re.IGNORECASE | re.ASCII)
+
+
+def label_of_text(text: str) -> str | None:
+    """Return a label that a program wrote as text; None if that says that there is none.
+
+    A folder may be called `nan`; in a table it is what a missing value became.
+    """
+    text = text.strip()
+    return None if text in _NONE or _NEGATIVE.fullmatch(text) else text

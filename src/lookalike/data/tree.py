@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ class Tree:
                     continue
                 remarks.append(f"{lie} and so without a class")
             for position, folder in zip(positions, folders, strict=True):
-                classes[position] = folder
+                classes[position] = unicodedata.normalize("NFC", folder)
         if len(set(classes) - {""}) > 1:
             return classes, tuple(remarks)
         return [""] * len(self.ids), tuple(remarks)
