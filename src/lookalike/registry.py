@@ -42,11 +42,15 @@ class _Room:
 
 _ROOMS: Final = {
     "methods": _Room("method", makes="Method", given=("backbone",)),
+    "solved": _Room("solved encoder", makes="Solved"),
     "backbones": _Room("backbone", makes="Backbone"),
     "losses": _Room("loss of labelled images", given=("embeddings", "labels"), suffix="_loss"),
     "training.optim": _Room("optimizer", given=("module",)),
     "papers": _Room("paper", constant="CLAIMS"),
 }
+
+_BESIDE: Final = {"methods": ("solved",)}
+"""Rooms that are searched as well: a name on the command line does not say how it learns."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,9 @@ def locate(room: str, name: str) -> Location:
     """
     if ":" in name:
         return _locate_own(name)
-    entries = _entries(room)
-    public = {location.attribute: location for location in _public(room)}
+    rooms = (room, *_BESIDE.get(room, ()))
+    entries = {known: place for each in rooms for known, place in _entries(each).items()}
+    public = {place.attribute: place for each in rooms for place in _public(each)}
     for known, location in (*entries.items(), *public.items()):
         if _plain(known) == _plain(name):
             return location

@@ -7,6 +7,7 @@ from typing import Any
 
 from lookalike.cli.command import Group
 from lookalike.cli.terminal import finish, print_json, say
+from lookalike.runs.asked import judge
 
 GROUPS = (Group("student", "backbones", noun="student's backbone"),)
 
@@ -42,6 +43,8 @@ def distill(
         trust_code: let code come from the file or package that the teacher names.
         settings: arguments of the student's backbone.
     """
+    numbers = {"epochs": epochs, "batch_size": batch_size, "size": size, "seed": seed}
+    judge({"student": student, **numbers})
     say(f"importing torch to distil {run} into {student}")
     from lookalike.runs import distilled
 

@@ -1,4 +1,4 @@
-"""Score an encoder on images, beside raw pixels and the same network untrained."""
+"""Score an encoder on images, beside what needs no training: pixels, edges, the bare network."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def evaluate(
     layers: bool = False,
     teacher: Path | None = None,
     json: bool = False,
+    cache: bool = True,
     trust_code: bool = False,
     **protocol: Any,
 ) -> None:
@@ -34,6 +35,8 @@ def evaluate(
         layers: also probe after every layer of the head, to see where best to cut it off.
         teacher: a run that tells the same classes apart, to compare the answers of this one with.
         json: print one JSON object in place of the table.
+        cache: keep the numbers of the baselines in the user's cache folder, and use those that lie
+            there for the same images.
         trust_code: let code come from the file or package that the model or run names.
         protocol: how to measure, as `scorecard.score` takes it.
     """
@@ -41,6 +44,7 @@ def evaluate(
     from lookalike.durable import write_atomically
     from lookalike.inference import load_encoder
     from lookalike.judging.gallery import make_gallery
+    from lookalike.judging.kept import KeptMeasures, cache_folder
     from lookalike.judging.scorecard import score
     from lookalike.runs.answers import compare_answers
     from lookalike.training.run_folder import Run
@@ -55,6 +59,8 @@ def evaluate(
         from lookalike.runs.layers import load_stages
 
         protocol["stages"] = load_stages(run, device=encoder.device, trust_code=trust_code)
+    if cache:
+        protocol["kept"] = KeptMeasures(cache_folder())
     with Counter("images") as count:
         card = score(encoder, data, progress=count, **protocol)
     if layers and not card.layers:
@@ -64,7 +70,8 @@ def evaluate(
         say(f"comparing its answers with those of {teacher}")
         measures = compare_answers(*sides, card.queries, trust_code=trust_code)
         told["teacher"] = {"run": str(teacher), **measures.to_json()}
-        lines += [f"beside the teacher {teacher}", *measures.lines()]
+        verdict = lines.pop() if card.verdict else ""  # it stays last
+        lines += [f"beside the teacher {teacher}", *measures.lines(), *filter(None, [verdict])]
     if json:
         print_json(told)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lookalike.cli.command import Group
 from lookalike.cli.terminal import finish, print_json, say
+from lookalike.runs.asked import judge
 
 LIBRARY = "runs.few_labels:learn_from_few"
 GROUPS = (Group("backbone", "backbones"),)
@@ -29,6 +30,7 @@ def few_labels(
         json: print one JSON object in place of the table.
         settings: as `few_labels.learn_from_few` takes it.
     """
+    judge({"labels": labels, **settings})
     say(f"importing torch to learn from {source} and {labels:.0%} of its labels")
     from lookalike.runs.few_labels import learn_from_few
 

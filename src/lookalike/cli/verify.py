@@ -79,7 +79,7 @@ def _source(run: Path) -> str:
 
 def _trained_on(run: Path) -> Collection[str] | None:
     """Return the ids of the images that a run was trained on, or None if they are gone."""
-    from lookalike.runs.collection import images_trained_on
+    from lookalike.runs.readable import images_trained_on
     from lookalike.training.run_folder import Run
 
     try:

@@ -33,6 +33,7 @@ from lookalike.evaluation.clustering import (
     compare_with_labels,
     scikit_learn,
 )
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.inference import Encoder
 from lookalike.judging.baselines import ENCODER, describe_images, list_ways
 from lookalike.pairwise.similarity import unit_rows
@@ -173,7 +174,7 @@ class Clusters:
         """Return the table of scores by way; nothing where no label is known."""
         if any(each.agreement is None for each in self.groupings.values()):
             return []
-        heads = [way.replace("_", " ") for way in self.groupings]
+        heads = [BASELINES[way][0] if way in BASELINES else way for way in self.groupings]
         width = max(map(len, heads)) + 2
         rows = {
             title: [f"{getattr(each.agreement, name):.3f}" for each in self.groupings.values()]

@@ -27,8 +27,8 @@ from lookalike.evaluation.retrieval import retrieval
 from lookalike.inference import Encoder, load_encoder
 from lookalike.judging.scorecard import choose_k
 from lookalike.pairwise.similarity import top_k
-from lookalike.runs.collection import images_trained_on
 from lookalike.runs.job import train
+from lookalike.runs.readable import images_trained_on
 from lookalike.training.run_folder import Run
 
 NEIGHBOURS = 10

@@ -17,6 +17,7 @@ from lookalike.data.sources import open_source, splits
 from lookalike.durable import write_atomically
 from lookalike.errors import UsageError
 from lookalike.runs.answers import answer
+from lookalike.runs.asked import judge
 from lookalike.runs.job import train
 from lookalike.training.run_folder import Run
 
@@ -113,9 +114,8 @@ def learn_from_few(
     Raises:
         UsageError: an argument cannot be, or the source has no test split.
     """
+    judge(locals())  # before the first of the trainings
     out, say = Path(out), say or (lambda line: None)
-    if not 0 < labels <= 1:
-        raise UsageError(f"--labels must lie in (0, 1], got {labels:g}")
     asked = _asked(source)
     shared: dict[str, Any] = {"seed": seed, "limit": limit, "quiet": quiet, "evaluate": False}
     network = {"backbone": backbone, "backbone_arguments": backbone_arguments, "size": size}

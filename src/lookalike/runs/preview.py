@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +19,7 @@ from lookalike.errors import DataError
 from lookalike.methods.base import Method
 from lookalike.runs.defaults import resolve
 from lookalike.runs.facts import Facts
-from lookalike.runs.job import train
+from lookalike.runs.job import asked_for
 from lookalike.views.picture import views_picture
 
 _DRAWN: Final = 4  # images looked at for each one shown, as some may not be readable
@@ -54,6 +53,15 @@ def preview(
         DataError: no image can be read.
     """
     _check.at_least(1, count=count)
+    asked = asked_for(
+        source,
+        method=method,
+        views=views,
+        size=size,
+        seed=seed,
+        views_arguments=views_arguments,
+        sampling="shuffled",  # a picture of views needs no labels
+    )
     images = open_source(source, download=download)
     drawn = epoch_order(len(images), seed=seed, epoch=0)[: count * _DRAWN]
     shown = load_resident(images.select(drawn))
@@ -63,12 +71,9 @@ def preview(
             f"  fix: lookalike check {source} lists them with reasons"
         )
     side = int(np.median(shown.sizes.min(axis=1)))
-    asked = {name: each.default for name, each in inspect.signature(train).parameters.items()}
-    asked |= {"method": method, "views": views, "size": size, "seed": seed}
-    asked |= {"sampling": "shuffled"}  # a picture of views needs no labels
     scheme: type[Method] = registry.load(registry.locate("methods", method))
     settings = resolve(
-        {**asked, "views_arguments": views_arguments},
+        asked,
         scheme,
         Facts(len(images), side, resident=True, class_names=len(images.class_names)),
         torch.device("cuda" if torch.cuda.is_available() else "cpu"),

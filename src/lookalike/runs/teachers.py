@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from lookalike.errors import UsageError
 from lookalike.inference import load_encoder
 from lookalike.methods.base import Classifies, Method
 from lookalike.nn.teacher import Teacher
+from lookalike.runs.asked import Asked
 from lookalike.runs.building import load_method
 from lookalike.training.run_folder import Run
 
@@ -54,13 +55,11 @@ class _Answers(nn.Module):
         return logits
 
 
-def choose_teachers(
-    asked: Mapping[str, Any], method: type[Method], classes: Sequence[str]
-) -> Taught | None:
+def choose_teachers(asked: Asked, method: type[Method], classes: Sequence[str]) -> Taught | None:
     """Return the teachers that were asked for, if the method learns from any.
 
     Args:
-        asked: arguments of `lookalike.train`, by name.
+        asked: of `lookalike.train`.
         method: the training scheme.
         classes: that the labels of the source name.
 
@@ -68,19 +67,19 @@ def choose_teachers(
         UsageError: there is none where one is needed, one where none is, or it tells other classes
             apart than the labels.
     """
-    given = asked["teacher"]
+    given = asked.teacher
     named = (given,) if isinstance(given, str | Path) else tuple(given)
     if bool(named) != (method.needs_teacher is not None):
         wanted = "needs a teacher" if not named else "learns from no teacher"
         fix = "--teacher RUN" if not named else "leave out --teacher, or --method distillation"
-        raise UsageError(f"--method {asked['method']} {wanted}\n  fix: {fix}")
+        raise UsageError(f"--method {asked.method} {wanted}\n  fix: {fix}")
     if not named:
         return None
-    taught = load_teachers(named, method=method, download=asked["download"])
+    taught = load_teachers(named, method=method, download=asked.download)
     if taught.classes and classes and tuple(classes) != taught.classes:
         raise UsageError(
             f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
-            f"({', '.join(taught.classes[:5])}, ...), and {asked['source']} names {len(classes)} "
+            f"({', '.join(taught.classes[:5])}, ...), and {asked.source} names {len(classes)} "
             f"({', '.join(classes[:5])}, ...)\n  fix: a teacher that was trained on these classes"
         )
     return taught
