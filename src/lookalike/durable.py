@@ -90,7 +90,7 @@ def clear_leftovers(path: Path) -> None:
 def _open_held(path: Path) -> BinaryIO:
     """Open a file to write, and hold a lock on it so that nobody takes it for a leftover."""
     while True:
-        file = open(path, "wb")
+        file = open(path, "wb")  # noqa: SIM115  the caller closes it
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # a file system without locks, where nobody clears up either

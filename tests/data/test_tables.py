@@ -176,7 +176,7 @@ def test_blanks_behind_commas_lose_nothing(tmp_path: Path, comma: str) -> None:
 
 
 def test_a_column_that_holds_no_paths_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="column image of .* must hold the paths of files"):
+    with pytest.raises(DataError, match=r"column image of .* must hold the paths of files"):
         write(tmp_path / "t.parquet", {"image": [{"bytes": b"1"}], "label": [1]})
 
 

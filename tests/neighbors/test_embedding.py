@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lookalike.curation.album import embed_album
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, LookalikeError, UsageError
 from lookalike.inference import load_encoder
@@ -337,3 +338,36 @@ def test_an_addition_that_was_killed_as_it_cleared_up_jams_nothing(
     alone = embed_source(encoder, third, out=tmp_path / "w").collection
     wanted = {f"c/{name}": vector for name, vector in vectors_by_id(alone).items()}
     assert wanted.items() <= vectors_by_id(other).items()
+
+
+def test_a_folder_that_nobody_may_look_into_is_told_and_counts(encoder, tmp_path, monkeypatch):
+    photos = camera(tmp_path / "a", seed=0)
+    camera(photos / "closed", seed=1)
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).rstrip("/").endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"1 of 7 images .* closed/: cannot be listed: Permission"):
+        embed_source(encoder, photos, out=tmp_path / "v")
+    with pytest.raises(DataError, match="1 of 7 images"):
+        embed_album(encoder, open_source(photos))
+    made = embed_source(encoder, photos, out=tmp_path / "v", max_unreadable=0.2)
+    assert len(made.collection) == 6
+    assert "closed/,cannot be listed" in (tmp_path / "v/unreadable.csv").read_text()
+    assert embed_source(encoder, photos, out=tmp_path / "v").spent.images == 0
+    assert embed_album(encoder, open_source(photos), max_unreadable=0.2).unreadable == 1
+
+
+def test_splits_that_were_not_asked_for_are_told(encoder, tmp_path):
+    for number, split in enumerate(("train", "test", "val")):
+        camera(tmp_path / "a" / split, seed=number, count=number + 2)
+    made = embed_source(encoder, tmp_path / "a", out=tmp_path / "v")
+    assert (len(made.collection), made.left_out) == (2, (("test", 3), ("val", 4)))
+    again = embed_source(encoder, tmp_path / "a", out=tmp_path / "v")
+    assert again.left_out == made.left_out
+    for asked in ({"source": tmp_path / "a", "split": "test"}, {"source": tmp_path / "a/test"}):
+        assert embed_source(encoder, **asked, out=tmp_path / "t").left_out == ()

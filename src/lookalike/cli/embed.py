@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say, speed
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, speed
 
 if TYPE_CHECKING:
     from lookalike.neighbors.embedding import Embedded
@@ -39,6 +39,7 @@ def embed(
     encoder = load_encoder(run, trust_code=trust_code)
     with Counter("images") as count:
         made = embed_source(encoder, source, out=out, progress=count, **settings)
+    say_left_out(source, made.left_out)
     if json:
         print_json(_told(made))
     else:

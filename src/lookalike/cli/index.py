@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out
 
 if TYPE_CHECKING:
     from lookalike.neighbors.collection import Collection
@@ -56,7 +56,9 @@ def index(
         found.remove(_ids(remove))
         lines.append(f"{before - len(found):,} images removed; their vectors are passed over")
     if add is not None:
-        lines += _add(found, add, split, prefix, max_unreadable, trust_code)
+        lines += _add(
+            found, add, trust_code, split=split, prefix=prefix, max_unreadable=max_unreadable
+        )
     if compact is not None:
         found = found.save(compact)
         lines.append(f"{len(found):,} images written to {compact}")
@@ -72,14 +74,7 @@ def index(
     finish(*files, following=f"lookalike search {now.path} IMAGE")
 
 
-def _add(
-    found: Index,
-    source: str,
-    split: str | None,
-    prefix: str,
-    max_unreadable: float,
-    trust_code: bool,
-) -> list[str]:
+def _add(found: Index, source: str, trust_code: bool, **settings: Any) -> list[str]:
     from lookalike.inference import load_encoder
     from lookalike.neighbors.embedding import add_source
 
@@ -90,11 +85,10 @@ def _add(
             found.collection,
             encoder,
             source,
-            split=split,
-            prefix=prefix,
-            max_unreadable=max_unreadable,
+            **settings,
             progress=count,
         )
+    say_left_out(source, made.left_out)
     assert made.collection is not None  # noqa: S101  there are no shards
     found.collection = made.collection
     lines = [f"{len(found) - before:,} images added"]

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -120,3 +121,10 @@ def finish(*written: Path | str, following: str) -> None:
     for path in written:
         say(f"{paint('wrote', 'green', stream=sys.stderr)}  {path}")
     say(f"{paint('next', 'cyan', stream=sys.stderr)}   {following}")
+
+
+def say_left_out(source: object, left_out: Sequence[tuple[str, int]]) -> None:
+    """Say which splits of a source were not asked for, and how to take them."""
+    if left_out:
+        counts = " and ".join(f"{count:,} of {split}" for split, count in left_out)
+        say(f"left out are {counts}: {source}/{left_out[0][0]} takes those")

@@ -135,7 +135,9 @@ def embed_album(
     """
     _check.at_least(1, batch_size=batch_size)
     images = images.select(_drawn(len(images), limit, seed))
-    quarantine = Quarantine(len(images))
+    quarantine = Quarantine(len(images) + len(images.unlisted))
+    for folder in images.unlisted:
+        quarantine.add(*folder)
     vectors, rows = [], [np.zeros(0, dtype=np.int64)]
     for squares, positions in squares_in_parts(
         images, encoder.size, max_pixels=max_pixels, quarantine=quarantine, progress=progress

@@ -70,7 +70,7 @@ def read_arrays(path: Path, split: str) -> Part:
         )
     classes = labels.tolist() if names is None else _named(labels, names, path)
     if labels.dtype.kind == "U":
-        classes = [label_of_text(text) for text in classes]
+        classes = [label_of_text(str(text)) for text in classes]
     width = len(str(max(0, shape[0] - 1)))
     prefix = f"{split}/" if split else ""
     ids = tuple(f"{prefix}{number:0{width}d}" for number in range(shape[0]))

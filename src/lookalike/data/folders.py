@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 from lookalike.data.decode import UnreadableImage
-from lookalike.data.image_set import Unreadable
+from lookalike.data.image_set import UNLISTED, Unreadable
 from lookalike.data.tree import Tree, as_unicode, sorted_ids, why_ignored
 from lookalike.errors import UsageError
 
@@ -111,7 +111,7 @@ def list_folder(root: Path) -> Tree:
                     f"{folder}{entry.name}{'/' * _is_folder(entry)}" for entry in entries
                 )
         except OSError as problem:
-            reason = f"cannot be listed: {problem.strerror}"
+            reason = f"{UNLISTED}: {problem.strerror}"
             if not folder:
                 raise UsageError(f"{root} {reason}") from problem
             ignored.append(Unreadable(as_unicode(folder), reason))

@@ -47,6 +47,10 @@ class Unreadable(NamedTuple):
         return f"{shown}: {self.reason}"
 
 
+UNLISTED = "cannot be listed"
+"""How the reason of a folder begins that nobody could look into."""
+
+
 class Reader(Protocol):
     """Where the bytes are: a folder, an archive, an array. It can be pickled, and is small then."""
 
@@ -75,6 +79,7 @@ class ImageSet:
         split: which split of the source this is; None where there are none.
         ignored: what lies among the images and is none by its name or kind.
         remarks: what somebody should know of how the classes and images were told, a line each.
+        left_out: the source's other splits, where none was asked for, and the images in each.
     """
 
     name: str
@@ -86,6 +91,12 @@ class ImageSet:
     split: str | None = None
     ignored: tuple[Unreadable, ...] = ()
     remarks: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def unlisted(self) -> tuple[Unreadable, ...]:
+        """Folders that could not be looked into: nobody knows how many images are in them."""
+        return tuple(one for one in self.ignored if one.reason.startswith(UNLISTED))
 
     def __len__(self) -> int:
         """Return the number of images."""

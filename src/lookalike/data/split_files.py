@@ -55,7 +55,7 @@ class SplitFiles:
             UsageError: there is no such split.
             DataError: a file is not as it should be, or holds no images.
         """
-        split = choose_split(split, self.splits(), where=self.where)
+        asked, split = split, choose_split(split, self.splits(), where=self.where)
         parts = {name: self.read(path, name) for name, path in self.files.items()}
         try:
             class_names, labels = number_classes(
@@ -77,4 +77,9 @@ class SplitFiles:
             keys=np.arange(len(chosen.ids)),
             split=split,
             remarks=chosen.remarks,
+            left_out=tuple(
+                (name, len(part.ids))
+                for name, part in parts.items()
+                if asked is None and name not in {split, ""}
+            ),
         )

@@ -56,8 +56,10 @@ def read_table(path: Path, split: str) -> Part:
     return Part(ids, classes, FileReader(path.absolute().parent, paths), remarks)
 
 
-_PATHS = ("path", "file", "filename", "file_name", "filepath", "file_path")
-_PATHS += ("image", "image_path", "image_file", "img", "img_path")
+_PATHS = (
+    *("path", "file", "filename", "file_name", "filepath", "file_path"),
+    *("image", "image_path", "image_file", "img", "img_path"),
+)
 _LABELS = ("label", "labels", "class", "class_name", "category")
 
 

@@ -114,7 +114,7 @@ class Tree:
         if not self.ids:
             raise DataError(self._no_images())
         parts = self._parts()
-        split = choose_split(split, self.splits(), where=self.where)
+        asked, split = split, choose_split(split, self.splits(), where=self.where)
         classes, remarks = self._classes(parts)
         class_names, labels = number_classes(classes)
         chosen = self._below(parts[split or ""])
@@ -129,6 +129,11 @@ class Tree:
             split=split,
             ignored=tuple(one for one in self.ignored if not one.id.startswith(others)),
             remarks=remarks,
+            left_out=tuple(
+                (name, len(self._below(top)))
+                for name, top in parts.items()
+                if asked is None and name != split and name
+            ),
         )
 
     def _parts(self) -> dict[str, str]:

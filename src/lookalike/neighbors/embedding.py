@@ -48,6 +48,7 @@ class Embedded:
         known: images left out because they are in the collection already.
         changed: images embedded again because their files are not what they were.
         missing: parts that other shards have still to make.
+        left_out: the source's other splits, where none was asked for, and the images in each.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Embedded:
     known: int = 0
     changed: int = 0
     missing: int = 0
+    left_out: tuple[tuple[str, int], ...] = ()
 
 
 def embed_source(
@@ -123,9 +125,16 @@ def embed_source(
         changed = parts.forget_changed(parts.share(share or (0, 1)))
         spent = parts.make(parts.missing(share or (0, 1)), batch_size=batch_size, progress=progress)
         if share:
-            return Embedded(out, None, spent, changed=changed, missing=len(parts.missing()))
-        unreadable = parts.unreadable()
-        _limit_unreadable(unreadable, len(images), max_unreadable)
+            return Embedded(
+                out,
+                None,
+                spent,
+                changed=changed,
+                missing=len(parts.missing()),
+                left_out=images.left_out,
+            )
+        unreadable = (*parts.unreadable(), *images.unlisted)
+        _limit_unreadable(unreadable, len(images) + len(images.unlisted), max_unreadable)
         encoder.save(out / MODEL)
         collection = write_collection(
             out,
@@ -140,7 +149,7 @@ def embed_source(
             unreadable=unreadable,
         )
         remove_parts(out / PARTS)
-    return Embedded(out, collection, spent, unreadable, changed=changed)
+    return Embedded(out, collection, spent, unreadable, changed=changed, left_out=images.left_out)
 
 
 def add_source(
@@ -198,13 +207,19 @@ def add_source(
         folder, record = collection.path / PARTS, collection.record
         if not len(new):
             remove_stale(folder, len(record.parts))  # a process was killed as it cleared up
-            return Embedded(collection.path, collection, Spent(), known=len(images))
+            return Embedded(
+                collection.path,
+                collection,
+                Spent(),
+                known=len(images),
+                left_out=images.left_out,
+            )
         after = len(record.parts)
         parts = Parts(folder, encoder, new, dtype=record.dtype, max_pixels=max_pixels, after=after)
         parts.forget_changed(parts.share())
         spent = parts.make(parts.missing(), batch_size=batch_size, progress=progress)
-        unreadable = parts.unreadable()
-        _limit_unreadable(unreadable, len(new), max_unreadable)
+        unreadable = (*parts.unreadable(), *images.unlisted)
+        _limit_unreadable(unreadable, len(new) + len(images.unlisted), max_unreadable)
         changed = [images.ids[position] for position in there.changed]
         collection = append_rows(
             collection,
@@ -219,7 +234,15 @@ def add_source(
         )
         remove_parts(folder)
     known = len(images) - len(new)
-    return Embedded(collection.path, collection, spent, unreadable, known, len(changed))
+    return Embedded(
+        collection.path,
+        collection,
+        spent,
+        unreadable,
+        known,
+        len(changed),
+        left_out=images.left_out,
+    )
 
 
 class _Compared(NamedTuple):
@@ -296,7 +319,9 @@ def _already(
     collection.require_encoder(encoder.fingerprint(), what="what is to be embedded")
     first = collection.record.parts[0] if collection.record.parts else None
     ids = set(collection.ids[: first.rows]) if first else set()
-    whole = first is not None and first.rows + first.unreadable == len(images)
+    whole = first is not None and first.rows + first.unreadable == len(images) + len(
+        images.unlisted
+    )
     if not (whole and ids <= set(images.ids) and collection.record.dtype == dtype):
         raise UsageError(
             f"{out} is a collection of other images, or in another dtype, already\n"
@@ -323,7 +348,7 @@ def _already(
     if (out / PARTS).is_dir():  # a process was killed as it cleared up
         with _making(out):
             remove_stale(out / PARTS, len(collection.record.parts))
-    return Embedded(out, collection, Spent())
+    return Embedded(out, collection, Spent(), left_out=images.left_out)
 
 
 def _can_be_read(images: ImageSet, position: int) -> bool:

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import math
-import sys
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -149,7 +148,8 @@ class Parts:
     def share(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
         """Return the parts of one shard of all: (its number, of how many), made or not."""
         number, shards = shard
-        return np.array_split(np.arange(len(self)), shards)[number].tolist()
+        parts: list[int] = np.array_split(np.arange(len(self)), shards)[number].tolist()
+        return parts
 
     def make(
         self, parts: Sequence[int], *, batch_size: int, progress: Progress | None = None
