@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import lookalike
 from lookalike.data.decode import UnreadableImage
 from lookalike.data.image_set import ImageSet
 from lookalike.data.threads import map_in_order
@@ -119,7 +118,7 @@ def _digest(content: Mapping[str, Any]) -> str:
 @functools.cache
 def _code() -> str:
     """Return a digest of this package's source: another version may measure otherwise."""
-    root = Path(lookalike.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())

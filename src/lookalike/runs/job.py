@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from lookalike import registry
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.errors import UsageError
@@ -20,20 +22,20 @@ from lookalike.runs.descent import Descent
 from lookalike.runs.readable import collect
 from lookalike.runs.running import Running
 from lookalike.runs.sampling import needs_labels, refuse_beside_pairs
-from lookalike.runs.solving import Settings, Solving, refuse_descent
+from lookalike.runs.solving import Settings, Solving, asks_for_descent, refuse_descent
 from lookalike.runs.teachers import choose_teachers
 from lookalike.runs.told import Told, hide_labels, keep_labelled, pair_up
 from lookalike.solved.base import Solved
 from lookalike.training.distributed import World, world
 from lookalike.training.progress import Progress
-from lookalike.training.run_folder import Run, RunFolder
+from lookalike.training.run_folder import Choice, Run, RunFolder
 
 
 def train(
     source: str | Path,
     *,
     out: str | Path | None = None,
-    method: str = "simclr",
+    method: str | None = None,
     backbone: str | None = None,
     loss: str | None = None,
     student: str | None = None,
@@ -83,7 +85,8 @@ def train(
     Args:
         source: images: a folder, archive, `.npz`, table or known name.
         out: run folder; none: runs/SOURCE-METHOD.
-        method: training scheme, by name, or mine.py:MyMethod.
+        method: training scheme, by name, or mine.py:MyMethod; none: one that is solved for in
+            seconds where there is no GPU and no setting asks for gradients, else simclr.
         backbone: resnet18, resnet34, resnet50, small_conv, patches, any timm model, or
             mine.py:MyNet; none: one that fits the method, the images and the machine.
         loss: of a method that takes any, such as metric: triplet, supcon, ..., or
@@ -145,18 +148,20 @@ def train(
         PreemptedError: a signal asked to stop; everything is saved.
         LookalikeError: no space is left.
     """
-    asked = Asked(**locals())  # the arguments, by name: before anything else is
-    scheme: type[Method] | type[Solved] = registry.load(registry.locate("methods", method))
+    given = dict(locals())  # the arguments, by name: before anything else is
+    chosen = choose_method(given) if method is None else None
+    asked = Asked(**{**given, "method": chosen.value if chosen else method})
+    scheme: type[Method] | type[Solved] = registry.load(registry.locate("methods", asked.method))
     if issubclass(scheme, Solved):
         refuse_descent(asked)
     elif accumulate > 1 and not issubclass(scheme, ComparesProjections):
         raise UsageError(
-            f"--accumulate {accumulate}: {method} needs its whole batch at once\n"
+            f"--accumulate {accumulate}: {asked.method} needs its whole batch at once\n"
             "  fix: a smaller --batch-size"
         )
     refuse_beside_pairs(asked, scheme)
     folder = RunFolder(
-        Path(out) if out else Path("runs") / f"{Path(source).stem}-{method.partition('.')[0]}"
+        Path(out) if out else Path("runs") / f"{Path(source).stem}-{asked.method.partition('.')[0]}"
     )
     with closing(folder), world(device) as here:
         if here.leads:
@@ -165,16 +170,41 @@ def train(
         log = folder.path / "log.txt" if here.leads else None
         with Progress(log, printing=here.leads and not quiet) as progress:
             run = _prepared(asked, scheme, folder, here, progress)
+            if chosen:
+                run.choices.insert(0, chosen)
             if not run.finished(allow_changes=allow_changes):
                 run.run(evaluate=evaluate)
     return Run(folder.path)
+
+
+def choose_method(given: Mapping[str, Any]) -> Choice:
+    """Return the method of a training that names none, and why.
+
+    Args:
+        given: arguments of `train`, by name.
+    """
+    said = asks_for_descent(given)
+    if said:
+        return Choice("method", "simclr", f"{said} is for a method that descends a gradient")
+    if given["method_arguments"]:
+        return Choice("method", "simclr", "the one whose arguments go without its name")
+    if given["device"].startswith("cuda") or (given["device"] == "auto" and _has_gpu()):
+        return Choice("method", "simclr", "there is a GPU")
+    return Choice("method", "view_discriminants", "no GPU: solved for in seconds; see --method")
+
+
+def _has_gpu() -> bool:
+    return torch.cuda.is_available()
 
 
 def asked_for(source: str | Path, **settings: Any) -> Asked:
     """Return what `train` would be asked for by these arguments, its defaults among them."""
     bound = inspect.signature(train).bind(source, **settings)
     bound.apply_defaults()
-    return Asked(**bound.arguments)
+    arguments = bound.arguments
+    if arguments["method"] is None:
+        arguments["method"] = choose_method(arguments).value
+    return Asked(**arguments)
 
 
 def _prepared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -136,6 +137,7 @@ class Running:
             encoder = learn()
             if self.here.leads:
                 encoder.save(self.folder.model)
+                shutil.rmtree(self.folder.path / "parts", ignore_errors=True)  # all is in the model
                 if evaluate:
                     measure(
                         encoder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,22 +38,27 @@ DESCENDS: Final = (
 """Settings of `train` that mean nothing to an encoder that is solved for."""
 
 
+def asks_for_descent(given: Mapping[str, Any]) -> str:
+    """Return the first option among arguments of `train` that only gradients need; "" if none."""
+    for name in DESCENDS:
+        if given[name] not in (None, (), {}):
+            return f"--{name.replace('_arguments', '.X').replace('_', '-')}"
+    if given["accumulate"] != 1 or given["compile"]:
+        return "--compile" if given["compile"] else "--accumulate"
+    return ""
+
+
 def refuse_descent(asked: Asked) -> None:
     """Refuse settings of gradient descent.
 
     Raises:
         UsageError: one was given.
     """
-    for name in DESCENDS:
-        if getattr(asked, name) not in (None, (), {}):
-            option = name.replace("_arguments", ".X").replace("_", "-")
-            raise UsageError(
-                f"--{option} says nothing to {asked.method}, which is solved for\n"
-                "  fix: leave it out, or name a --method that descends a gradient"
-            )
-    if asked.accumulate != 1 or asked.compile:
-        option = "compile" if asked.compile else "accumulate"
-        raise UsageError(f"--{option} says nothing to {asked.method}\n  fix: leave it out")
+    if option := asks_for_descent(vars(asked)):
+        raise UsageError(
+            f"{option} says nothing to {asked.method}, which is solved for\n"
+            "  fix: leave it out, or name a --method that descends a gradient"
+        )
 
 
 class Settings:
