@@ -36,6 +36,20 @@ ARGUMENTS = {
     "npid": {"image_count": IMAGES, "noise": 16},
     "pesf": {"mixup": True},
     "proxy_nca": {"class_count": 4},
+    **{
+        name: {"class_count": 4}
+        for name in (
+            "adaface",
+            "arcface",
+            "cosface",
+            "normalised_softmax",
+            "proxies",
+            "proxy_anchor",
+            "soft_triple",
+            "sphereface",
+            "subcentre_arcface",
+        )
+    },
     "sftn": {"class_count": 4, "student_arguments": {"width": 2}},
     "soteacher": {"class_count": 4, "image_count": IMAGES},
     "supervised": {"class_count": 4, "mixup": True},
