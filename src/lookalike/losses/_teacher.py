@@ -41,4 +41,5 @@ def standardised(logits: Tensor) -> Tensor:
     """
     centred = logits - logits.mean(1, keepdim=True)
     norms: Tensor = torch.linalg.vector_norm(centred, dim=1, keepdim=True)  # no NaN in its gradient
-    return centred / (norms / (logits.shape[1] - 1) ** 0.5 + 1e-7)
+    result: Tensor = centred / (norms / (logits.shape[1] - 1) ** 0.5 + 1e-7)
+    return result
