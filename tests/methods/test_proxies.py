@@ -58,6 +58,7 @@ def test_several_centres_of_a_class():
     torch.testing.assert_close(method(batch).loss, want)
     assert a_method(SubcentreArcFace).proxies.shape == (12, 8)
     assert a_method(SubcentreArcFace, centres_of_a_class=2).proxies.shape == (8, 8)
+    assert a_method(SubcentreArcFace, loss="cosface").proxies.shape == (4, 8)
 
 
 def test_adaface_remembers_norms_after_the_step_and_not_before():

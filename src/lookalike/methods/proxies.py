@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,16 +30,8 @@ Loss = Literal[
     "proxy_anchor",
     "soft_triple",
 ]
-
 _OF_ANY_SIZE = {"sphereface", "proxy_anchor", "soft_triple"}  # their scale does not follow classes
 _NEW = 0.01  # what a batch adds to the norms that AdaFace remembers
-
-
-class Preset(NamedTuple):
-    """What a paper uses unless told otherwise."""
-
-    loss: Loss
-    centres_of_a_class: int = 1
 
 
 class Proxies(Method):
@@ -69,7 +61,8 @@ class Proxies(Method):
     small_recipe = Recipe("adamw", lr=1e-3, scaling="none", weight_decay=1e-4, warmup_epochs=1)
     needs_labels = True
     heads = ("projector",)
-    preset: ClassVar[Preset] = Preset("cosface")
+    preset: ClassVar[Loss] = "cosface"
+    preset_centres: ClassVar[int | None] = None  # of a class, with the preset's loss
     norms: Tensor
 
     def __init__(
@@ -88,24 +81,23 @@ class Proxies(Method):
         _check.at_least(2, class_count=class_count)
         _check.at_least(1, layers=len(widths))
         _check.positive(proxy_rate=proxy_rate)
-        self.name = loss or self.preset.loss
+        self.name = loss or self.preset
         self.loss: Callable[..., Tensor] = registry.load(
             registry.locate("losses", f"{self.name}_loss")
         )
         known = inspect.signature(self.loss).parameters
         if scale is None and self.name not in _OF_ANY_SIZE:
             scale = math.sqrt(2) * math.log(max(class_count - 1, 2))
-        if centres_of_a_class is None and self.preset.centres_of_a_class > 1:
-            centres_of_a_class = self.preset.centres_of_a_class
+        if self.name == self.preset:
+            centres_of_a_class = centres_of_a_class or self.preset_centres
         given = {"scale": scale, "margin": margin, "centres_of_a_class": centres_of_a_class}
         self.arguments = {name: value for name, value in given.items() if value is not None}
         for name in self.arguments.keys() - known.keys():
             raise ValueError(f"{name} must be none with the loss {self.name}, which has none")
         if self.name == "sphereface":
             self.arguments["share"] = 0.5
-        each = self.arguments.get("centres_of_a_class")
-        if each is None:
-            each = known["centres_of_a_class"].default if "centres_of_a_class" in known else 1
+        default = known["centres_of_a_class"].default if "centres_of_a_class" in known else 1
+        each = self.arguments.get("centres_of_a_class", default)
         self.widths = tuple(widths)
         self.projector = mlp(backbone.dim, *self.widths)
         centres = torch.randn(class_count * int(each), self.widths[-1])

@@ -112,6 +112,7 @@ def _groups(
             named = [rate for part, rate in rates.items() if f"{name}.".startswith(f"{part}.")]
             key = (schedule, parameter.ndim <= 1, float(named[0]) if named else 1.0)
             groups.setdefault(key, []).append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: item[0][2] != 1)
     return [
         {
             "params": parameters,
@@ -120,5 +121,5 @@ def _groups(
             "weight_decay": weight_decay if decay_vectors or not vectors else 0.0,
             **({"lr": lr * rate} if rate != 1 else {}),
         }
-        for (schedule, vectors, rate), parameters in sorted(groups.items(), key=lambda item: item[0][2] != 1)
+        for (schedule, vectors, rate), parameters in ordered
     ]
