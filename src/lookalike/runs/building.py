@@ -18,6 +18,7 @@ from lookalike.inference import Encoder, load_encoder
 from lookalike.methods.base import Method
 from lookalike.nn.heads import split_layers
 from lookalike.nn.teacher import Teacher
+from lookalike.solved.base import Solved
 from lookalike.training.run_folder import Run, damaged
 
 
@@ -41,6 +42,10 @@ def build_method(
     if start is not None:  # before the method, which may copy it
         backbone.load_state_dict(start.backbone.state_dict())
     make = registry.load(registry.locate("methods", config["method"]))
+    if issubclass(make, Solved):
+        raise UsageError(
+            f"{config['method']} is solved for: its run holds an encoder, and no network in training"
+        )
     try:
         taught = (backbone, teachers) if make.needs_teacher else (backbone,)
         method: Method = make(*taught, **config["method_arguments"])

@@ -98,6 +98,8 @@ class Settings:
             self.solver = method(**arguments)
         except (TypeError, ValueError) as problem:
             raise UsageError(f"--method {self.method}: {problem}") from problem
+        features = started(start)
+        self.network = features[1:] if features else self.solver.network
         self.solver.views = self.plan  # type: ignore[misc]  # this one's own
 
     def _size(self, asked: Asked, facts: Facts, start: Encoder | None) -> int:
@@ -132,8 +134,8 @@ class Settings:
         return {
             "method": self.method,
             "method_arguments": self.arguments,
-            "backbone": None,
-            "backbone_arguments": {},
+            "backbone": self.network[0],
+            "backbone_arguments": self.network[1],
             "views": {"name": self.plan.name, "normalise": False, "views": views},
             "size": self.size,
             "seed": self.seed,

@@ -115,6 +115,11 @@ class Solved(ABC):
         """
         return {}
 
+    @property
+    @abstractmethod
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """Name and arguments of the backbone that makes the features, where no start does."""
+
     @abstractmethod
     def solve(self, pictures: Pictures, start: Solution | None = None) -> Solution:
         """Return the encoder of these images.

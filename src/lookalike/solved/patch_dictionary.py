@@ -7,7 +7,7 @@ K-means*; the encoder is `backbones/patch_dictionary.py`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -74,6 +74,11 @@ class PatchDictionary(Solved):
         self.patch_count, self.rounds, self.zca = patch_count, rounds, zca
         build(**self.arguments)  # refuses what cannot be
 
+    @property
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """The dictionary itself."""
+        return "patch_dictionary", dict(self.arguments)
+
     def solve(self, pictures: Pictures, start: Solution | None = None) -> Solution:
         """Return the dictionary's features; an encoder to start from is refused."""
         if start is not None:
@@ -88,7 +93,7 @@ class PatchDictionary(Solved):
         for number, scale in enumerate(network.scales):
             learn = partial(self._learn, pictures, number)
             scale.load_state_dict(pictures.part(f"dictionary {number}", learn))
-        return Solution(network, "patch_dictionary", dict(self.arguments))
+        return Solution(network, *self.network)
 
     def _learn(self, pictures: Pictures, number: int) -> dict[str, Tensor]:
         """Return the weight and bias of a scale."""

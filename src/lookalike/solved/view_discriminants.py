@@ -54,6 +54,11 @@ class ViewDiscriminants(Solved):
         self.dim, self.power, self.ridge, self.view_images = dim, power, ridge, view_images
         self.features = PatchDictionary(**dictionary)
 
+    @property
+    def network(self) -> tuple[str, dict[str, Any]]:
+        """The dictionary that they are discriminants of."""
+        return self.features.network
+
     def solve(self, pictures: Pictures, start: Solution | None = None) -> Solution:
         """Return the features of a dictionary, or of the start, seen along the discriminants."""
         features = start or self.features.solve(pictures)
