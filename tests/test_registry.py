@@ -43,6 +43,7 @@ def test_rooms_offer_their_entries_and_not_what_those_are_made_of() -> None:
     assert set(registry.names("methods")) >= {"simclr"}
     assert set(registry.names("backbones")) == {
         "embedding",
+        "patch_dictionary",
         "patches",
         "drlim",
         "exemplar_small",
