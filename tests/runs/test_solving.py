@@ -38,9 +38,7 @@ def run(photos, tmp_path_factory):
 
 
 def weights(run):
-    return {
-        name: tensor for name, tensor in lookalike.load(run.path).backbone.state_dict().items()
-    }
+    return {name: tensor for name, tensor in lookalike.load(run.path).backbone.state_dict().items()}
 
 
 def test_without_a_method_and_a_gpu_an_encoder_is_solved_for(photos, tmp_path, monkeypatch):
