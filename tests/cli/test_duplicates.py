@@ -29,7 +29,7 @@ def test_prints_groups_and_writes_three_files(
     assert main(["duplicates", str(run), str(copied), "--out", str(out)]) == 0
     shown = capsys.readouterr()
     assert "1 groups of 2 images; 1 of 13 images need not be kept" in shown.out
-    assert "altered copies score so or more" in shown.out
+    assert "copies that were planted to measure by" in shown.out
     for name in ("duplicates.csv", "duplicates.json", "duplicates.html"):
         assert (out / name).is_file()
         assert f"wrote  {out / name}" in shown.err
@@ -46,6 +46,19 @@ def test_prints_one_object(
     assert told == json.loads((tmp_path / "out/duplicates.json").read_bytes())
     assert (told["threshold"]["asked"], told["seed"], told["folder"]) == (0.9, 3, str(copied))
     assert [each["keep"] for each in told["groups"][0]] == [True, False]
+
+
+def test_a_bare_folder_needs_no_run(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["duplicates", str(copied), "--out", str(tmp_path / "out")]) == 0
+    assert "1 groups of 2 images; 1 of 13 images need not be kept" in capsys.readouterr().out
+    words = ["--out", str(tmp_path / "out"), "--without", "mirrored,turned", "--json"]
+    assert main(["duplicates", str(copied), *words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    kinds = {each["kind"] for each in told["threshold"]["recalls"]}
+    assert {"stamped", "framed"} <= kinds
+    assert kinds.isdisjoint({"mirrored", "turned"})
 
 
 @pytest.mark.parametrize(

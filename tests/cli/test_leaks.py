@@ -41,6 +41,13 @@ def test_prints_one_object(
     assert [leak["test"] for leak in told["leaks"]] == ["shared.png"]
 
 
+def test_two_folders_need_no_run(
+    sides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["leaks", *sides, "--out", str(tmp_path / "out")]) == 0
+    assert "1 of 13 test images (7.7%) are in train" in capsys.readouterr().out
+
+
 def test_wants_both_sides(run: Path, sides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaks", str(run), sides[0]]) == 2
     assert "TEST is missing" in capsys.readouterr().err

@@ -33,8 +33,8 @@ def test_a_resized_copy_keeps_its_proportions(photo):
     assert min(sides)[0] < 0.8 * len(photo) < 1.2 * len(photo) < max(sides)[0]
 
 
-def test_a_cropped_copy_loses_some_of_each_side(photo):
-    shares = {copy.shape[0] / photo.shape[0] for copy in drawn(photo, "cropped")}
+def test_a_trimmed_copy_loses_some_of_each_side(photo):
+    shares = {copy.shape[0] / photo.shape[0] for copy in drawn(photo, "trimmed")}
     assert 0.9 <= min(shares) < max(shares) < 1
 
 

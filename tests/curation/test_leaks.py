@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 
 import pytest
+from PIL import Image, ImageOps
 
-from lookalike.curation.album import Album, embed_album
+from lookalike.curation.album import Album, embed_album, plain_album
 from lookalike.curation.leaks import Leaks, find_leaks, write_csv
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError
@@ -89,3 +91,25 @@ def test_what_cannot_be_read_is_counted(sides, tmp_path):
     found = find_leaks(*sides, max_unreadable=0.1)
     assert found.unreadable == 1
     assert "same.jpg" not in names(found)
+
+
+def test_a_mirrored_leak_hides_no_other(planted, tmp_path):
+    """Of 40 test photos 20 are leaked: 20 are found, whether one more is mirrored or not."""
+    for side in ("train", "test"):
+        (tmp_path / side).mkdir()
+    for number in range(60):
+        raw = (planted / f"{number + 24:02d}.jpg").read_bytes()
+        if number < 40:
+            (tmp_path / "train" / f"{number:02d}.jpg").write_bytes(raw)
+        if number >= 20:
+            with Image.open(io.BytesIO(raw)) as photo:
+                photo.save(tmp_path / "test" / f"{number:02d}.jpg", quality=70)
+    sides = [plain_album(tmp_path / side) for side in ("train", "test")]
+    plain = {f"{number:02d}.jpg": f"{number:02d}.jpg" for number in range(20, 40)}
+    assert names(find_leaks(*sides)) == plain
+    with Image.open(planted / "24.jpg") as photo:
+        ImageOps.mirror(photo).save(tmp_path / "test/99.jpg", quality=92)
+    again = find_leaks(sides[0], plain_album(tmp_path / "test"))
+    assert names(again) == {**plain, "99.jpg": "00.jpg"}
+    assert again.leaks[-1].kind == "mirrored copy"
+    assert again.at(0.9).leaks[-1] == again.leaks[-1]

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from lookalike.curation.looks import SIDE, grey_picture, look_at, sharpness
+from lookalike.curation.looks import (
+    SIDE,
+    grey_picture,
+    look_at,
+    look_through,
+    see,
+    sharpness,
+)
 from lookalike.data.quarantine import Quarantine
 from lookalike.data.sources import open_source
 
@@ -83,3 +90,28 @@ def test_a_tiny_image_has_a_picture_and_no_sharpness(tmp_path):
     Image.new("L", (5, 5), 7).save(tmp_path / "b.png")
     assert sharpness(open_source(tmp_path), [0], max_pixels=100) == [0.0]
     assert (grey_picture(np.full((2, 1, 3), 7, np.uint8)) == 7).all()
+
+
+def test_plain_edges_are_taken_off(tmp_path):
+    """A frame of 10 pixels around 40 leaves those; a plain image and one without edges stay."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    inner = Image.fromarray(pixels)
+    framed = Image.new("RGB", (60, 60), (250, 240, 230))
+    framed.paste(inner, (10, 10))
+    assert (see(np.asarray(framed)).inner == grey_picture(pixels)).all()
+    assert see(pixels).inner is None
+    assert see(np.full((30, 30, 3), 9, np.uint8)).inner is None
+
+
+def test_some_of_the_images_keep_their_own_frames_and_colours():
+    random = np.random.default_rng(0)
+    plain, framed = (random.integers(0, 256, (24, 24, 3)).astype(np.uint8) for _ in range(2))
+    framed[:5] = 0
+    looks = look_through(see(each) for each in (plain, framed, plain))
+    assert looks.framed.tolist() == [1]
+    chosen = looks.select(np.array([2, 1]))
+    assert chosen.framed.tolist() == [1]
+    assert (chosen.inner[0] == see(framed).inner).all()
+    assert chosen.colours[0] == pytest.approx(
+        [*plain.mean(axis=(0, 1)) / 255, looks.colours[2, 3]], abs=0.02
+    )

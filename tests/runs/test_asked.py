@@ -56,6 +56,8 @@ def test_a_share_of_labels_is_one(share):
         ({"student": "small_con"}, "Did you mean small_conv"),
         ({"loss": "tripletz"}, "Did you mean triplet"),
         ({"optim": "sdg"}, "'sdg' is no optimizer"),
+        ({"views": "simclrr"}, "is no plan. Did you mean simclr"),
+        ({"views": "simclr", "views_arguments": {"flip": 2.0}}, "--views: .*flip"),
         ({"backbone": "mine.py:Net"}, "there is no file mine.py"),
         ({"backbone": "resnet18", "from_": "run"}, "an encoder brings its own backbone"),
     ],
@@ -72,13 +74,20 @@ def test_no_model_of_timm_is_refused():
 
 
 def test_the_judgement_needs_no_torch():
+    """Nor do the commands that train several times, or none."""
     code = (
         "import sys\n"
         "from lookalike.cli.app import main\n"
-        "words = ['--epochs=-1'], ['--backbone', 'resnet19'], ['--labels', '2']\n"
-        "print([main(['train', 'hands', *each]) for each in words], 'torch' in sys.modules)\n"
+        "words = (\n"
+        "    'train hands --epochs=-1', 'train hands --backbone resnet19',\n"
+        "    'train hands --labels 2', 'train hands --views zzz',\n"
+        "    'distill runs/none --student resnet19',\n"
+        "    'distill runs/none --student patches --size 7',\n"
+        "    'few-labels hands --fine-epochs 0', 'views hands --size 7',\n"
+        ")\n"
+        "print({main(each.split()) for each in words}, 'torch' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[2, 2, 2] False\n"
+    assert done.stdout == "{2} False\n"
     assert "--epochs must be at least 1, got -1" in done.stderr
     assert "no backbone 'resnet19'" in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
 from lookalike.errors import UsageError
 
 
@@ -40,7 +40,7 @@ def apply(
         raise UsageError(f"--undo goes by {journal}: leave --table out")
     if move_to is None:
         back = undo_moves(journal)
-        print_json({"moved_back": back}) if json else print(f"{back:,} images are back")
+        print_json({"moved_back": back}) if json else tell([f"{back:,} images are back"])
         finish(following=f"lookalike apply {folder} --move-to FOLDER")
         return
     images = read_folder(folder)
@@ -53,9 +53,10 @@ def apply(
         told = [each._asdict() for each in skipped]
         print_json({"moved": moved, "to": str(move_to), "skipped": told})
     else:
-        print(f"{moved:,} images moved to {move_to}; nothing is deleted")
+        lines = [f"{moved:,} images moved to {move_to}; nothing is deleted"]
         if skipped:
-            print(f"{len(skipped):,} stay where they are:")
-            print("\n".join(f"  {Unreadable(*each)}" for each in skipped))
+            lines.append(f"{len(skipped):,} stay where they are:")
+            lines.extend(f"  {Unreadable(*each)}" for each in skipped)
+        tell(lines)
     written = [journal] if journal.exists() else []
     finish(*written, following=f"lookalike apply {folder} --undo   takes it back")

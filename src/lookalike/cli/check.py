@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from lookalike.cli.terminal import Counter, entry, finish, print_json, say
+from lookalike.cli.terminal import Counter, entry, finish, print_json, say, tell
 
 if TYPE_CHECKING:
     from lookalike.data.image_set import ImageSet, Unreadable
@@ -43,7 +43,7 @@ def check(
         print_json(_describe(images, found))
     else:
         for name, text in _account(images, found):
-            print("\n".join(entry(name, text, column=14)))
+            tell(entry(name, text, column=14))
         limit = None if show_skipped else _SHOWN
         _list("unreadable", found.unreadable, limit)
         _list("no images, by their names", found.ignored, limit)
@@ -89,11 +89,10 @@ def _safe(text: str) -> str:
 
 def _list(what: str, lines: Sequence[Unreadable | str], limit: int | None) -> None:
     if lines:
-        print(f"\n{what}:")
-    for line in lines[:limit]:
-        print(f"  {line}")
+        tell(["", f"{what}:"])
+    tell(f"  {line}" for line in lines[:limit])
     if limit is not None and len(lines) > limit:
-        print(f"  and {len(lines) - limit:,} more, which --show-skipped lists")
+        tell([f"  and {len(lines) - limit:,} more, which --show-skipped lists"])
 
 
 def _describe(images: ImageSet, found: Survey) -> dict[str, Any]:

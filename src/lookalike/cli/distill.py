@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.command import Group
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
 from lookalike.runs.asked import judge
 
 GROUPS = (Group("student", "backbones", noun="student's backbone"),)
@@ -64,7 +64,7 @@ def distill(
     if json:
         print_json({"run": done.path, **found.to_json()})
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     is_run = (run / "run.json").is_file()  # else it is a model folder, of which nothing is told
     both = f"report {run} {done.path} --out compare.html"
     following = both if is_run else f"evaluate {done.path} --data SOURCE"

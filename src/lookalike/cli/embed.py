@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, speed
+from lookalike.cli.terminal import (
+    Counter,
+    finish,
+    print_json,
+    say,
+    say_left_out,
+    speed,
+    tell,
+)
 
 if TYPE_CHECKING:
     from lookalike.neighbors.embedding import Embedded
@@ -43,7 +51,7 @@ def embed(
     if json:
         print_json(_told(made))
     else:
-        print("\n".join(_lines(made)))
+        tell(_lines(made))
     if made.collection is None:
         joins = f"lookalike embed {run} {source} --out {out}  (joins the parts of all shards)"
         finish(out / "parts", following=joins)

@@ -6,7 +6,7 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def evaluate(
     is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
     if is_run:
         protocol.setdefault("trained_on", _images_of(run))
-        protocol["starting"] = _starting(run)
+        protocol["starting"] = _starting(run, trust_code=trust_code)
     encoder = load_encoder(run, trust_code=trust_code)
     if layers:
         from lookalike.runs.layers import load_stages
@@ -75,7 +75,7 @@ def evaluate(
     if json:
         print_json(told)
     else:
-        print("\n".join(lines))
+        tell(lines)
     if is_run:
         write_atomically(run / "evaluation.json", json_format.dumps(told, indent=2).encode())
         make_gallery(encoder, card.queries, path=run / "gallery.npz")
@@ -94,14 +94,14 @@ def _images_of(run: Path) -> ImageSet | None:
         return None
 
 
-def _starting(run: Path) -> Encoder | None:
+def _starting(run: Path, *, trust_code: bool) -> Encoder | None:
     """Return the encoder that a run started from, or None if there is none any more."""
     from lookalike.inference import load_encoder
     from lookalike.training.run_folder import Run
 
     origin = Run(run).config.get("from")
     try:
-        return load_encoder(origin) if origin else None
+        return load_encoder(origin, trust_code=trust_code) if origin else None
     except UsageError as problem:
         say(f"what it started from is no baseline: {str(problem).splitlines()[0]}")
         return None

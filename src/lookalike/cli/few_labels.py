@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.command import Group
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
 from lookalike.runs.asked import judge
 
 LIBRARY = "runs.few_labels:learn_from_few"
@@ -39,6 +39,6 @@ def few_labels(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     best = out / "distilled"
     finish(best / "model", out / "few_labels.json", following=f"lookalike evaluate {best}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, tell
 
 if TYPE_CHECKING:
     from lookalike.neighbors.collection import Collection
@@ -68,7 +68,7 @@ def index(
     if json:
         print_json(_told(now))
     else:
-        print("\n".join([*lines, f"{len(now):,} images can be searched"]))
+        tell([*lines, f"{len(now):,} images can be searched"])
     kept = now.record.engine
     files = [now.path / "collection.json", *([now.path / kept["file"]] if kept else [])]
     finish(*files, following=f"lookalike search {now.path} IMAGE")

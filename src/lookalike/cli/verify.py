@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import DataError, UsageError
 
 LIBRARY = "judging.verify:verify_pairs"
@@ -60,7 +60,7 @@ def verify(
     if json:
         print_json(told)
     else:
-        print("\n".join(card.lines()))
+        tell(card.lines())
     if is_run:
         write_atomically(
             run / "verification.json", json_format.dumps(told, indent=2, allow_nan=False).encode()

@@ -30,7 +30,8 @@ class Album:
 
     Attributes:
         images: N images that could be read.
-        embeddings: their vectors, in the same order, each of length 1 (or 0).
+        embeddings: their vectors, in the same order, each of length 1 (or 0); no numbers wide where
+            there is no encoder.
         unreadable: images left out because they could not be read.
         fingerprint: sha256 of the encoder; None where nobody said.
         folder: what the ids are paths in; None where the images are no files of one folder.
@@ -87,7 +88,7 @@ def open_album(
         DataError: images of the collection are gone, or cannot be read.
     """
     if source is None:
-        if not (Path(place) / RECORD).is_file():
+        if not is_collection(place):
             raise UsageError(
                 f"{place} is no collection, so a SOURCE must say which images are meant\n"
                 f"  fix: add one, or write a collection with lookalike embed {place} SOURCE"
@@ -104,6 +105,40 @@ def open_album(
         max_unreadable=max_unreadable,
         progress=progress,
     )
+
+
+def plain_album(
+    source: str | Path,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Album:
+    """Return the images of a source without vectors; none of them is read yet.
+
+    Args:
+        source: the images.
+        split: part of the source to take.
+        limit: images at most, drawn at random.
+        seed: of the draw.
+
+    Raises:
+        UsageError: the source or split cannot be.
+        DataError: there are no images.
+    """
+    images = open_source(source, split=split)
+    images = images.select(_drawn(len(images), limit, seed))
+    none = np.zeros((len(images), 0), dtype=np.float32)
+    return Album(
+        images,
+        Embeddings(none, images.ids, images.labels, images.class_names),
+        folder=folder_of(images),
+    )
+
+
+def is_collection(place: str | Path) -> bool:
+    """Return whether `lookalike embed` wrote this folder."""
+    return (Path(place) / RECORD).is_file()
 
 
 def embed_album(

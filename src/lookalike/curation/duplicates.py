@@ -6,35 +6,43 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from lookalike import _check
-from lookalike.curation.album import Album, open_album, without_links
+from lookalike.curation.album import (
+    Album,
+    is_collection,
+    open_album,
+    plain_album,
+    without_links,
+)
 from lookalike.curation.groups import complete_groups
 from lookalike.curation.looks import Looks, sharpness
 from lookalike.curation.matches import (
     Matches,
     Pairs,
     Scores,
+    check_kinds,
+    compare,
     find_matches,
     read_album,
-    score_pairs,
 )
 from lookalike.data.quarantine import Progress
 from lookalike.data.resident import load_squares
 from lookalike.durable import write_atomically
+from lookalike.names import to_cells
 from lookalike.neighbors.notebook import MOST_ROWS, MOST_TILES, SIDE, Strip, Tile, show_strips
 
 LISTED = 10  # groups in the table for people; all are in the file
 BORDERLINE = 40  # pairs to look at
 SHARP = 0.7  # of the sharpest: no less, and an image counts as sharp as that one
 SAME_FILE = "same file"
+CROPPED = "cropped copy"
 
 Numbers = npt.NDArray[Any]
 
@@ -69,6 +77,7 @@ class Duplicates:
         links: further names of files that are in the album already; they are no copies.
         unreadable: images left out because they could not be read.
         seed: of every draw.
+        without: kinds of copies that were not looked for.
     """
 
     album: Album
@@ -78,6 +87,7 @@ class Duplicates:
     copies: int
     unreadable: int
     seed: int
+    without: tuple[str, ...] = ()
     links: int = 0
 
     def __repr__(self) -> str:
@@ -110,12 +120,35 @@ class Duplicates:
             strips.append(Strip(heading, tiles, len(group) - len(seen)))
         more = len(self.groups) - len(shown)
         rest = f"and {more:,} more groups" if more else ""
-        return show_strips(strips, lead=self.lines()[-2], rest=rest)
+        return show_strips(strips, lead=self.counts, rest=rest)
+
+    def at(self, precision: float) -> Duplicates:
+        """Return what is found at another precision; no image is looked for again.
+
+        Raises:
+            ValueError: precision is not in (0, 1).
+        """
+        matches = self.matches.at(precision)
+        told = {"unreadable": self.unreadable, "seed": self.seed}
+        return _grouped(self.album, self.looks, matches, self.without, **told)
 
     @property
     def spare(self) -> list[int]:
         """Positions of the images that need not be kept, in the order of the groups."""
         return [member.position for group in self.groups for member in group if not member.keep]
+
+    @property
+    def counts(self) -> str:
+        """How many groups and spare images there are, in a sentence."""
+        lost = f"; {self.unreadable:,} could not be read" if self.unreadable else ""
+        if self.links:
+            lost += f"; {self.links:,} more names of the same files are links, and no copies"
+        spare = len(self.spare)
+        return (
+            f"{len(self.groups):,} groups of {len(self.groups) + spare:,} images; {spare:,} of "
+            f"{len(self.album):,} images need not be kept, {self.copies:,} of them the same byte "
+            f"for byte{lost}"
+        )
 
     def id_of(self, position: int) -> str:
         """Return an image's name."""
@@ -135,7 +168,7 @@ class Duplicates:
             "unreadable": self.unreadable,
             "copies": self.copies,
             "links": self.links,
-            "threshold": asdict(self.matches.threshold),
+            "threshold": self.matches.threshold.to_json(),
             "seed": self.seed,
             "fingerprint": self.album.fingerprint,
             "groups": [
@@ -166,18 +199,7 @@ class Duplicates:
                 lines.append(f"{head}{keep}{score}{about}  {member.reason}")
         if more := len(self.groups) - LISTED:
             lines.extend([f"and {more:,} more groups"] * (more > 0))
-        lost = f"; {self.unreadable:,} could not be read" if self.unreadable else ""
-        if self.links:
-            lost += f"; {self.links:,} more names of the same files are links, and no copies"
-        spare = len(self.spare)
-        return [
-            *lines,
-            *[""] * bool(lines),
-            f"{len(self.groups):,} groups of {len(self.groups) + spare:,} images; {spare:,} of "
-            f"{len(self.album):,} images need not be kept, {self.copies:,} of them the same byte "
-            f"for byte{lost}",
-            self.matches.threshold.reason,
-        ]
+        return [*lines, *[""] * bool(lines), self.counts, *self.matches.threshold.lines()]
 
 
 def find_duplicates(
@@ -185,6 +207,9 @@ def find_duplicates(
     *,
     precision: float = 0.99,
     neighbours: int = 5,
+    without: tuple[
+        Literal["recoloured", "stamped", "framed", "tilted", "cropped", "mirrored", "turned"], ...
+    ] = (),
     seed: int = 0,
     max_unreadable: float = 0.01,
     progress: Progress | None = None,
@@ -192,64 +217,131 @@ def find_duplicates(
     """Find the images that are there more than once, as exact or as altered copies.
 
     Exact copies are told by their bytes. For all others, near neighbours are compared detail by
-    detail; every two images of a group agree to the threshold, which the images themselves tell.
+    detail, laid as they are, mirrored, turned, without their frames, and as parts of each other.
+    Every two images of a group agree to the threshold, which the images themselves tell; crops
+    agree with what they are a part of.
 
     Args:
-        images: an album, or a collection that `lookalike embed` wrote.
+        images: an album, a collection that `lookalike embed` wrote, or a source of images, for
+            which no encoder is needed.
         precision: share of the found pairs that shall be right, in (0, 1).
-        neighbours: candidates of an image by the encoder, and by each of two tiny pictures.
+        neighbours: candidates of an image by its tiny picture, and by the encoder.
+        without: kinds of copies not to look for.
         seed: of every draw.
         max_unreadable: share of images that may be unreadable; they are left out and counted.
         progress: told after each image that is read.
 
     Raises:
-        UsageError: the collection cannot be opened.
+        UsageError: the collection or source cannot be opened.
         DataError: too many images cannot be read.
         ValueError: an option is out of its range.
     """
     _check.at_least(1, neighbours=neighbours)
-    opened = images if isinstance(images, Album) else open_album(images)
-    files = without_links(opened)
-    links = len(opened) - len(files)
+    check_kinds(without)
+    if not isinstance(images, Album):
+        images = open_album(images) if is_collection(images) else plain_album(images)
+    files = without_links(images)
+    links = len(images) - len(files)
     album, looks = read_album(files, max_unreadable=max_unreadable, progress=progress)
-    unreadable = opened.unreadable + len(files) - len(album)
+    unreadable = images.unreadable + len(files) - len(album)
+    alike = _same_files(looks)
+    firsts = np.array([positions[0] for positions in alike], dtype=np.int64)
+    matches = find_matches(
+        (album.select(firsts), looks.select(firsts)),
+        precision=precision,
+        neighbours=neighbours,
+        seed=seed,
+        without=without,
+    )
+    matches = replace(matches, pairs=firsts[matches.pairs].reshape(-1, 2))
+    return _grouped(
+        album, looks, matches, tuple(without), unreadable=unreadable, links=links, seed=seed
+    )
+
+
+def _same_files(looks: Looks) -> list[list[int]]:
+    """Return the positions of each file; the first of them stands for all."""
     same: defaultdict[bytes, list[int]] = defaultdict(list)
     for position, digest in enumerate(looks.digests):
         same[digest].append(position)
-    alike = list(same.values())  # the first of each stands for all
-    firsts = np.array([positions[0] for positions in alike], dtype=np.int64)
-    chosen = looks._replace(grey=looks.grey[firsts])
-    matches = find_matches(
-        (album.select(firsts), chosen), precision=precision, neighbours=neighbours, seed=seed
-    )
-    grey = torch.from_numpy(chosen.grey)
+    return list(same.values())
 
-    def score(pairs: Pairs) -> Scores:
-        return score_pairs(grey, grey, pairs)
 
+def _grouped(
+    album: Album, looks: Looks, matches: Matches, without: tuple[str, ...], **told: int
+) -> Duplicates:
+    """Return the groups that pairs make, at their threshold; what is told besides is kept."""
+    alike = {positions[0]: positions for positions in _same_files(looks)}
+    known = _Known(looks, matches, without)
+    level, crops = matches.threshold.value, matches.kinds == CROPPED
     groups = complete_groups(
-        matches.pairs, matches.scores, threshold=matches.threshold.value, score=score
+        matches.pairs[~crops], matches.scores[~crops], threshold=level, score=known.scores
     )
+    parts = np.flatnonzero(crops & (matches.scores >= level))
+    groups = _with_crops(groups, matches.pairs[parts], matches.scores[parts], looks.sizes)
     grouped = {place for group in groups for place in group}
-    copied = [
-        (place,) for place, each in enumerate(alike) if len(each) > 1 and place not in grouped
-    ]
+    copied = [(place,) for place, each in alike.items() if len(each) > 1 and place not in grouped]
     members = [
-        _members(album, looks, [alike[place] for place in group], score, group)
+        _members(album, looks, [alike[place] for place in group], known)
         for group in sorted([*groups, *copied])
     ]
-    matches = replace(matches, pairs=firsts[matches.pairs])
-    return Duplicates(
-        album, looks, tuple(members), matches, len(album) - len(alike), unreadable, seed, links
-    )
+    spare = len(album) - len(alike)
+    return Duplicates(album, looks, tuple(members), matches, spare, **told, without=without)
+
+
+class _Known:
+    """What is known of pairs of images: how well they agree, and as what; the rest is found out."""
+
+    def __init__(self, looks: Looks, matches: Matches, without: tuple[str, ...]) -> None:
+        self._looks, self._without = looks, without
+        told = zip(
+            matches.pairs.tolist(), matches.scores.tolist(), matches.kinds.tolist(), strict=True
+        )
+        self._pairs = {(i, j): (score, kind) for (i, j), score, kind in told}
+
+    def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:
+        """Return the score and the kind of each pair, the smaller position first in it."""
+        new = sorted({pair for pair in pairs if pair not in self._pairs})
+        if new:
+            found = compare(self._looks, np.array(new, dtype=np.int64), without=self._without)
+            told = zip(found[0].tolist(), found[1].tolist(), strict=True)
+            self._pairs |= dict(zip(new, told, strict=True))
+        return [self._pairs[pair] for pair in pairs]
+
+    def scores(self, pairs: Pairs) -> Scores:
+        """Return the score of each of (P, 2) pairs."""
+        told = self([(i, j) for i, j in pairs.tolist()])
+        return np.array([score for score, _ in told], dtype=np.float32)
+
+
+def _with_crops(
+    groups: list[tuple[int, ...]], pairs: Pairs, scores: Scores, sizes: Numbers
+) -> list[tuple[int, ...]]:
+    """Return groups with their crops: two parts of one photo may share nothing but the photo.
+
+    The best pair is taken first. Of a pair the larger image holds the other; what has been put to
+    another as its crop holds none itself, so that groups do not chain.
+    """
+    of = {place: group for group in groups for place in group}
+    whole: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    taken: set[tuple[int, ...]] = set()
+    for at in np.argsort(-scores, kind="stable").tolist():
+        pair: list[int] = pairs[at].tolist()
+        part, holder = sorted(pair, key=lambda place: (int(sizes[place].prod()), -place))
+        inner, outer = of.get(part, (part,)), of.get(holder, (holder,))
+        if inner != outer and not taken & {inner, outer} and inner not in whole:
+            whole.setdefault(outer, []).append(inner)
+            taken.add(inner)
+    alone = [group for group in groups if group not in whole and group not in taken]
+    joined = [
+        tuple(sorted([*outer, *(place for inner in parts for place in inner)]))
+        for outer, parts in whole.items()
+    ]
+    return sorted([*alone, *joined])
 
 
 def _members(
-    album: Album,
-    looks: Looks,
-    files: Sequence[Sequence[int]],
-    score: Any,
-    places: Sequence[int],
+    album: Album, looks: Looks, files: Sequence[Sequence[int]], known: _Known
 ) -> tuple[Member, ...]:
     """Return a group's images, the best first, then from the most to the least alike to it.
 
@@ -262,9 +354,8 @@ def _members(
     sharp = sharpness(album.images, shown, max_pixels=album.max_pixels)
     best, why = _best(pixels, np.array(sharp), looks.bytes[shown])
     others = [place for place in range(len(shown)) if place != best]
-    pairs = [sorted((places[best], places[other])) for other in others]
-    scores = score(np.array(pairs, dtype=np.int64)) if pairs else []
-    agreed = dict(zip(others, map(float, scores), strict=True))
+    pairs = [sorted((shown[best], shown[other])) for other in others]
+    agreed = dict(zip(others, known([(i, j) for i, j in pairs]), strict=True))
     kept = Member(position=shown[best], keep=True, score=1.0, reason=why)
     exact = [
         Member(position=position, keep=False, score=1.0, reason=SAME_FILE)
@@ -274,10 +365,13 @@ def _members(
         Member(
             position=position,
             keep=False,
-            score=agreed[other],
-            reason="" if position == shown[other] else f"{SAME_FILE} as the one before",
+            score=agreed[other][0],
+            # a part of the photo that another one is a part of, too, may agree with that in nothing
+            reason=(agreed[other][1] or CROPPED)
+            if position == shown[other]
+            else f"{SAME_FILE} as the one before",
         )
-        for other in sorted(others, key=lambda other: (-agreed[other], other))
+        for other in sorted(others, key=lambda other: (-agreed[other][0], other))
         for position in files[other]
     ]
     return (kept, *exact, *near)
@@ -311,15 +405,17 @@ def write_csv(found: Duplicates, path: Path) -> None:
         for member in group:
             height, width = found.looks.sizes[member.position].tolist()
             rows.writerow(
-                (
-                    number,
-                    found.id_of(member.position),
-                    "yes" if member.keep else "no",
-                    f"{member.score:.6f}",
-                    width,
-                    height,
-                    int(found.looks.bytes[member.position]),
-                    member.reason,
+                to_cells(
+                    (
+                        number,
+                        found.id_of(member.position),
+                        "yes" if member.keep else "no",
+                        f"{member.score:.6f}",
+                        width,
+                        height,
+                        int(found.looks.bytes[member.position]),
+                        member.reason,
+                    )
                 )
             )
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lookalike.curation.album import Album
 from lookalike.curation.looks import Looks
-from lookalike.curation.matches import Matches, find_matches, read_album
+from lookalike.curation.matches import Matches, check_kinds, find_matches, read_album
 from lookalike.data.quarantine import Progress
 from lookalike.durable import write_atomically
+from lookalike.names import to_cells
 
 LISTED = 10
 SAME_FILE = "same file"
-NEAR = "altered copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,18 @@ class Leak:
         position: in the second set.
         original: in the first, the one it is most alike to.
         score: how well their details agree, in [-1, 1]; 1 for an exact copy.
-        exact: whether the files are the same, byte for byte.
+        kind: what it is of that one: "same file", "mirrored copy", and so on.
     """
 
     position: int
     original: int
     score: float
-    exact: bool
+    kind: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the files are the same, byte for byte."""
+        return self.kind == SAME_FILE
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,8 @@ class Leaks:
         matches: the pairs (first, second) that were compared.
         unreadable: images left out because they could not be read.
         seed: of every draw.
+        looks: how those of the first look.
+        others: how those of the second look.
     """
 
     first: Album
@@ -56,11 +63,22 @@ class Leaks:
     matches: Matches
     unreadable: int
     seed: int
+    looks: Looks
+    others: Looks
 
     @property
     def share(self) -> float:
         """What part of the second set is in the first, in [0, 1]."""
         return len(self.leaks) / len(self.second)
+
+    def at(self, precision: float) -> Leaks:
+        """Return what is found at another precision; no image is looked for again.
+
+        Raises:
+            ValueError: precision is not in (0, 1).
+        """
+        matches = self.matches.at(precision)
+        return replace(self, matches=matches, leaks=tuple(_leaks(matches, self.looks, self.others)))
 
     def to_json(self) -> dict[str, Any]:
         """Return one object for programs."""
@@ -70,7 +88,7 @@ class Leaks:
             "train_images": len(self.first),
             "test_images": len(self.second),
             "unreadable": self.unreadable,
-            "threshold": asdict(self.matches.threshold),
+            "threshold": self.matches.threshold.to_json(),
             "seed": self.seed,
             "share": self.share,
             "leaks": [
@@ -79,6 +97,7 @@ class Leaks:
                     "train": self.first.images.ids[leak.original],
                     "score": round(leak.score, 6),
                     "exact": leak.exact,
+                    "how": leak.kind,
                 }
                 for leak in self.leaks
             ],
@@ -88,12 +107,11 @@ class Leaks:
         """Return a table for people, and how it came about."""
         lines = []
         for leak in self.leaks[:LISTED]:
-            how = SAME_FILE if leak.exact else NEAR
             here, there = (
                 self.second.images.ids[leak.position],
                 self.first.images.ids[leak.original],
             )
-            lines.append(f"{leak.score:.3f}   {here}  =  {there}  {how}")
+            lines.append(f"{leak.score:.3f}   {here}  =  {there}  {leak.kind}")
         if len(self.leaks) > LISTED:
             lines.append(f"and {len(self.leaks) - LISTED:,} more")
         exact = sum(leak.exact for leak in self.leaks)
@@ -103,7 +121,7 @@ class Leaks:
             *[""] * bool(lines),
             f"{len(self.leaks):,} of {len(self.second):,} test images ({self.share:.1%}) are in "
             f"train, {exact:,} of them the same byte for byte{lost}",
-            self.matches.threshold.reason,
+            *self.matches.threshold.lines(),
         ]
 
 
@@ -113,6 +131,9 @@ def find_leaks(
     *,
     precision: float = 0.99,
     neighbours: int = 5,
+    without: tuple[
+        Literal["recoloured", "stamped", "framed", "tilted", "cropped", "mirrored", "turned"], ...
+    ] = (),
     seed: int = 0,
     max_unreadable: float = 0.01,
     progress: Progress | None = None,
@@ -121,9 +142,10 @@ def find_leaks(
 
     Args:
         train: images that were trained on.
-        test: images to test with, their vectors by the same encoder.
+        test: images to test with, their vectors by the same encoder; or either without vectors.
         precision: share of the found pairs that shall be right, in (0, 1).
-        neighbours: candidates of an image by the encoder, and by each of two tiny pictures.
+        neighbours: candidates of an image by its tiny picture, and by the encoder.
+        without: kinds of copies not to look for.
         seed: of every draw.
         max_unreadable: share of images that may be unreadable; they are left out and counted.
         progress: told after each image that is read.
@@ -132,11 +154,17 @@ def find_leaks(
         DataError: too many images cannot be read.
         ValueError: an option is out of its range.
     """
+    check_kinds(without)
     first, looks = read_album(train, max_unreadable=max_unreadable, progress=progress)
     second, others = read_album(test, max_unreadable=max_unreadable, progress=progress)
     # the test images ask, so each of them has candidates of its own
     found = find_matches(
-        (second, others), (first, looks), precision=precision, neighbours=neighbours, seed=seed
+        (second, others),
+        (first, looks),
+        precision=precision,
+        neighbours=neighbours,
+        seed=seed,
+        without=without,
     )
     matches = replace(found, pairs=found.pairs[:, ::-1])
     before = train.unreadable + test.unreadable
@@ -147,6 +175,8 @@ def find_leaks(
         matches,
         before + len(train) - len(first) + len(test) - len(second),
         seed,
+        looks,
+        others,
     )
 
 
@@ -158,22 +188,22 @@ def _leaks(matches: Matches, looks: Looks, others: Looks) -> list[Leak]:
     best: dict[int, Leak] = {}
     for place in matches.found[::-1]:  # the most alike last, so that it stays
         original, position = matches.pairs[place].tolist()
-        score = float(matches.scores[place])
-        best[position] = Leak(position=position, original=original, score=score, exact=False)
+        score, kind = float(matches.scores[place]), str(matches.kinds[place])
+        best[position] = Leak(position=position, original=original, score=score, kind=kind)
     for position, digest in enumerate(others.digests):
         if digest in files:
             best[position] = Leak(
-                position=position, original=files[digest][0], score=1.0, exact=True
+                position=position, original=files[digest][0], score=1.0, kind=SAME_FILE
             )
     return [best[position] for position in sorted(best)]
 
 
 def write_csv(found: Leaks, path: Path) -> None:
-    """Write test, train, score and how (same file, altered copy), a row a leak."""
+    """Write test, train, score and how (same file, mirrored copy, ...), a row a leak."""
     content = io.StringIO(newline="")
     rows = csv.writer(content)
     rows.writerow(("test", "train", "score", "how"))
     for leak in found.leaks:
         names = found.second.images.ids[leak.position], found.first.images.ids[leak.original]
-        rows.writerow((*names, f"{leak.score:.6f}", SAME_FILE if leak.exact else NEAR))
+        rows.writerow((*to_cells(names), f"{leak.score:.6f}", leak.kind))
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from lookalike.curation.table import TOLD, read_rows
 from lookalike.durable import sync_folder
 from lookalike.errors import DataError, UsageError
+from lookalike.names import from_cell, to_cells
 
 UNDO = "undo.csv"
 _COLUMNS = ["from", "to"]
@@ -152,7 +153,7 @@ def apply_moves(moves: list[Move], undo: Path) -> int:
     with _journal(undo) as file:
         for move in moves:
             if move not in begun:
-                csv.writer(file).writerow((os.fspath(move.source), os.fspath(move.target)))
+                csv.writer(file).writerow(to_cells((move.source, move.target)))
                 file.flush()
                 os.fsync(file.fileno())
             _move(move.source, move.target, begun=move in begun)
@@ -198,14 +199,14 @@ def read_undo(undo: Path) -> list[Move]:
         UsageError: there is no such file, or it is no such file.
     """
     try:
-        text = undo.read_text(encoding="utf-8", errors="surrogateescape")
+        text = undo.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError as problem:
         raise UsageError(f"there is no {undo}, so nothing was moved") from problem
     whole = text[: text.rfind("\n") + 1]
     rows = list(csv.reader(io.StringIO(whole, newline="")))
     if (rows and rows[0] != _COLUMNS) or any(len(row) != 2 for row in rows):
         raise UsageError(f"{undo} is no list of moves: its columns are from and to")
-    return [Move(Path(source), Path(target)) for source, target in rows[1:]]
+    return [Move(*(Path(from_cell(cell)) for cell in row)) for row in rows[1:]]
 
 
 def _journal(undo: Path) -> io.TextIOWrapper:

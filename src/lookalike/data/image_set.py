@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lookalike.data.decode import MAX_PIXELS, Header, Raw, UnreadableImage, measure
 from lookalike.errors import UsageError
+from lookalike.names import shown
 
 SPLITS = ("train", "test", "val", "valid", "validation", "dev", "eval", "unlabeled")
 """How the splits of a source may be called. The first is what is meant if nothing is said."""
@@ -40,11 +41,7 @@ class Unreadable(NamedTuple):
 
     def __str__(self) -> str:
         """Return one line that is safe on a terminal, whatever the file is called."""
-        shown = "".join(
-            letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-            for letter in self.id
-        )
-        return f"{shown}: {self.reason}"
+        return f"{shown(self.id)}: {shown(self.reason)}"
 
 
 UNLISTED = "cannot be listed"

@@ -18,6 +18,7 @@ from lookalike.data.image_set import label_of_text
 from lookalike.data.split_files import Part
 from lookalike.data.tree import as_unicode
 from lookalike.errors import DataError
+from lookalike.names import from_cell
 
 Columns = dict[str, list[Any]]
 
@@ -109,7 +110,8 @@ def _read_csv(path: Path) -> Columns:
         columns: Columns = {name: [] for name in rows.fieldnames or ()}
         for row in rows:
             for name, values in columns.items():
-                values.append(row[name])
+                value = row[name]  # a list, of what a row has beyond its columns
+                values.append(from_cell(value) if isinstance(value, str) else value)
     return {name.strip(): _without_margin(values) for name, values in columns.items()}
 
 

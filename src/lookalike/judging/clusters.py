@@ -36,6 +36,7 @@ from lookalike.evaluation.clustering import (
 from lookalike.evaluation.verdict import BASELINES
 from lookalike.inference import Encoder
 from lookalike.judging.baselines import ENCODER, describe_images, list_ways
+from lookalike.names import to_cells
 from lookalike.pairwise.similarity import unit_rows
 
 LISTED = 20  # clusters in the table for people; all are in the file
@@ -344,11 +345,11 @@ def write_csv(found: Clusters, path: Path) -> None:
     for group in found.groups:
         for position in group.positions:
             distance = f"{found.distances[position]:.6f}"
-            rows.writerow(
-                (found.images.ids[position], group.number, distance, found.class_of(position) or "")
-            )
+            label = found.class_of(position) or ""
+            rows.writerow(to_cells((found.images.ids[position], group.number, distance, label)))
     for position in found.unclustered:
-        rows.writerow((found.images.ids[position], "", "", found.class_of(position) or ""))
+        label = found.class_of(position) or ""
+        rows.writerow(to_cells((found.images.ids[position], "", "", label)))
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))
 
 

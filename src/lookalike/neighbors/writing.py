@@ -25,6 +25,7 @@ from lookalike.durable import (
     write_atomically,
 )
 from lookalike.errors import UsageError
+from lookalike.names import to_cells
 from lookalike.neighbors.collection import (
     ID,
     MODEL,
@@ -325,7 +326,7 @@ def _write_unreadable(folder: Path, listed: tuple[Unreadable, ...], *, after: in
     if after and path.exists():
         there = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""))
         rows.writerows(list(there)[1 : 1 + after])
-    rows.writerows(listed)
+    rows.writerows(to_cells(each) for each in listed)
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))
 
 

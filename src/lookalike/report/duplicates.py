@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.report.charts import BOTTOM, LEFT, RIGHT, TOP, Scale, number
+from lookalike.report.charts import BOTTOM, LEFT, RIGHT, TOP, Scale
 from lookalike.report.charts import Mark as AxisMark
 from lookalike.report.review import Page, Part, Row, Tile, write_page
 from lookalike.report.verification_charts import Line, Panel, stairs
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 BORDERLINE = 40  # pairs to decide on
 BINS = 40
 _LINES = (
-    ("copies", "altered copies, made to measure by"),
+    ("copies", "planted copies that are found at all"),
     ("pairs", "the images' own pairs"),
-    ("mirrored", "mirrored pictures' pairs: chance"),
+    ("decoys", "pairs of decoys, made of two halves each: chance"),
 )
 _BORDER = (
     "The pairs nearest to the threshold, the most alike first. A green frame says that the pair "
@@ -47,7 +47,7 @@ def write_review(found: Duplicates, path: Path) -> None:
     for place, group in enumerate(found.groups, 1):
         tiles = []
         for member in group:
-            caption = "keep" if member.keep else f"{member.score:.3f}"
+            caption = "keep" if member.keep else f"{member.score:.3f} {member.reason}".strip()
             about = " · ".join(
                 (found.id_of(member.position), found.describe(member.position), member.reason)
             )
@@ -60,19 +60,20 @@ def write_review(found: Duplicates, path: Path) -> None:
         "groups",
         "Groups",
         "The image with the green frame is the one to keep. Below the others is how well they "
-        "agree with it, detail by detail: 1 is the same.",
+        "agree with it, detail by detail, where 1 is the same, and what they are of it.",
         tuple(rows),
     )
     page = Page(
         title=f"Duplicates in {images.name}",
         lead=f"{len(found.groups):,} groups; {spare:,} of {len(found.album):,} images need not be "
-        f"kept. For what is not the same byte for byte: {found.matches.threshold.reason}.",
+        "kept.",
+        measured=_measured(found.matches),
         facts=(
             ("images", f"{len(found.album):,}"),
             ("need not be kept", f"{spare:,}"),
             ("the same byte for byte", f"{found.copies:,}"),
             ("unreadable, left out", f"{found.unreadable:,}"),
-            ("threshold", f"{found.matches.threshold.value:.3f}"),
+            ("threshold", found.matches.threshold.level),
             ("seed", str(found.seed)),
             ("encoder", (found.album.fingerprint or "unknown")[:12]),
         ),
@@ -89,7 +90,7 @@ def write_leaks(found: Leaks, path: Path) -> None:
     rows = tuple(
         Row(
             f"{leak.score:.3f}",
-            "the same file" if leak.exact else "an altered copy",
+            leak.kind,
             (
                 Tile(1, leak.position, second.ids[leak.position], "test"),
                 Tile(0, leak.original, first.ids[leak.original], "train"),
@@ -106,13 +107,14 @@ def write_leaks(found: Leaks, path: Path) -> None:
     page = Page(
         title=f"What {second.name} shares with {first.name}",
         lead=f"{len(found.leaks):,} of {len(second):,} test images ({found.share:.1%}) are in "
-        f"train. For what is not the same byte for byte: {found.matches.threshold.reason}.",
+        "train.",
+        measured=_measured(found.matches),
         facts=(
             ("train", f"{len(first):,} images"),
             ("test", f"{len(second):,} images"),
             ("the same byte for byte", f"{sum(leak.exact for leak in found.leaks):,}"),
             ("unreadable, left out", f"{found.unreadable:,}"),
-            ("threshold", f"{found.matches.threshold.value:.3f}"),
+            ("threshold", found.matches.threshold.level),
             ("seed", str(found.seed)),
         ),
         parts=(leaks, _borderline(found.matches, (0, 1), (first.ids, second.ids))),
@@ -120,6 +122,13 @@ def write_leaks(found: Leaks, path: Path) -> None:
         lines=_LINES,
     )
     write_page(page, [first, second], path, max_pixels=found.first.max_pixels)
+
+
+def _measured(matches: Matches) -> tuple[str, ...]:
+    """Return how the search did, in sentences: what share it finds, then how often it is right."""
+    lines = matches.threshold.lines()
+    first = f"For what is not the same byte for byte, this search {lines[0]}."
+    return (first, *(f"{line[0].upper()}{line[1:]}." for line in lines[1:]))
 
 
 def _borderline(
@@ -135,7 +144,9 @@ def _borderline(
             Tile(sets[1], other, ids[1][other], "", mark),
         )
         counts = "counts" if mark == "good" else "does not count"
-        about = f"{counts}; cosine {matches.cosines[place]:.3f}"
+        about = f"{counts}; {matches.kinds[place]}"
+        if not np.isnan(matches.cosines[place]):
+            about += f"; cosine {matches.cosines[place]:.3f}"
         rows.append(Row(f"{score:.3f}", about, tiles))
     return Part("borderline", "Borderline pairs", _BORDER, tuple(rows))
 
@@ -143,9 +154,9 @@ def _borderline(
 def _histogram(matches: Matches) -> list[Panel]:
     """Return a chart of what copies, pairs and chance score; none where nothing was compared."""
     sides = {
-        "copies": matches.copies,
+        "copies": matches.copies[matches.copies > 0],
         "pairs": matches.scores[matches.scores > 0],
-        "mirrored": matches.mirrored[matches.mirrored > 0],
+        "decoys": matches.decoys[matches.decoys > 0],
     }
     if not len(sides["copies"]):
         return []
@@ -161,14 +172,14 @@ def _histogram(matches: Matches) -> list[Panel]:
         for name, each in reversed(shares.items())
     )
     threshold = matches.threshold.value
-    latest = f"pairs count from {number(threshold)} on"
-    upright = AxisMark(round(float(x_scale(min(threshold, 1.0))), 1), number(threshold))
+    latest = f"pairs count from {matches.threshold.level} on"
+    upright = AxisMark(round(float(x_scale(min(threshold, 1.0))), 1), matches.threshold.level)
     return [
         Panel(
             name="agreement",
             title="How well details agree",
             latest=latest,
-            summary=f"Agreement of copies, of the images' pairs and of mirrored pictures: {latest}",
+            summary=f"Agreement of copies, of the images' pairs and of decoys: {latest}",
             lines=lines,
             x_marks=x_scale.marks(5),
             y_marks=y_scale.marks(4, shares=True),

@@ -86,6 +86,7 @@ class Page:
         lead: what was found, in a sentence or two.
         facts: names and values.
         parts: its sections.
+        measured: how what was found came about, in paragraphs, after the sections.
         charts: with the names of their lines.
         lines: (kind, name) of each line in the charts.
     """
@@ -96,6 +97,7 @@ class Page:
     parts: tuple[Part, ...]
     charts: tuple[Panel, ...] = ()
     lines: tuple[tuple[str, str], ...] = ()
+    measured: tuple[str, ...] = ()
 
 
 def write_page(page: Page, sets: Sequence[ImageSet], path: Path, *, max_pixels: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from lookalike import registry
 from lookalike.errors import UsageError
+from lookalike.views.plans import PLANS
 
 LOWEST: Final[Mapping[str, float]] = {
     "accumulate": 1,
@@ -91,6 +92,7 @@ class Asked:
     download: bool
     allow_changes: bool
     overwrite: bool
+    trust_code: bool
     evaluate: bool
     quiet: bool
     method_arguments: Mapping[str, Any] | None
@@ -131,6 +133,8 @@ def judge(asked: Mapping[str, Any]) -> None:
     for name, room in ROOMS.items():
         if asked.get(name) is not None:
             _judge_name(room, asked[name])
+    if asked.get("views") is not None:
+        _judge_plan(asked["views"], asked.get("views_arguments") or {})
 
 
 def _judge_name(room: str, name: str) -> None:
@@ -142,6 +146,16 @@ def _judge_name(room: str, name: str) -> None:
         if not _may_be_of_timm(name.removeprefix("timm/")):
             near = registry.did_you_mean(name, registry.names(room))
             raise UsageError(f"there is no backbone {name!r}, here or in timm.{near}") from None
+
+
+def _judge_plan(name: str, changes: Mapping[str, Any]) -> None:
+    if name not in PLANS:
+        hint = registry.did_you_mean(name, PLANS)
+        raise UsageError(f"--views {name} is no plan.{hint} There are: {', '.join(PLANS)}")
+    try:
+        PLANS[name].with_(**changes)
+    except ValueError as problem:
+        raise UsageError(f"--views: {problem}") from problem
 
 
 def _may_be_of_timm(name: str) -> bool:

@@ -152,7 +152,7 @@ def resolve(
     plan, recipe, why = _recipe(method, size)
     views_arguments = dict(asked.views_arguments or {})
     if asked.views is not None:
-        plan = _plan(asked.views)
+        plan = PLANS[asked.views]
     else:
         fill.choices.append(Choice("views", plan.name, why))
         severe = min(view.area[0] for view in plan.views) < CPU_AREA[0]
@@ -314,13 +314,6 @@ def _recipe(method: type[Method], size: int) -> tuple[Plan, Recipe, str]:
     if size <= SMALL_SIDE:
         return method.small_views, method.small_recipe, f"{size} px: the method's CIFAR settings"
     return method.views, method.recipe, f"{size} px: the method's ImageNet settings"
-
-
-def _plan(name: str) -> Plan:
-    if name not in PLANS:
-        hint = registry.did_you_mean(name, PLANS)
-        raise UsageError(f"--views {name} is no plan.{hint} There are: {', '.join(PLANS)}")
-    return PLANS[name]
 
 
 def _changed(plan: Plan, changes: Mapping[str, Any]) -> Plan:

@@ -71,6 +71,7 @@ def train(
     download: bool = False,
     allow_changes: bool = False,
     overwrite: bool = False,
+    trust_code: bool = False,
     evaluate: bool = True,
     quiet: bool = False,
     method_arguments: Mapping[str, Any] | None = None,
@@ -129,6 +130,7 @@ def train(
         download: fetch a known set that is not here yet.
         allow_changes: go on with a run although its settings changed.
         overwrite: delete what the run folder holds and start anew.
+        trust_code: let the run to start from and the teachers need code that they name.
         evaluate: measure the encoder at the end, beside pixels and an untrained network.
         quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
@@ -169,7 +171,8 @@ def train(
         here.wait()
         log = folder.path / "log.txt" if here.leads else None
         with Progress(log, printing=here.leads and not quiet) as progress:
-            run = _prepared(asked, scheme, folder, here, progress)
+            with registry.given(tuple(vars(asked).values())):
+                run = _prepared(asked, scheme, folder, here, progress)
             if chosen:
                 run.choices.insert(0, chosen)
             if not run.finished(allow_changes=allow_changes):
@@ -216,7 +219,9 @@ def _prepared(
 ) -> Running:
     """Return the run: images are found, told apart, settled on and laid out, in this order."""
     told = _told(asked, scheme, folder.path, here, progress)
-    start = start_from(asked.from_, layer=asked.from_layer) if asked.from_ else None
+    start = None
+    if asked.from_:
+        start = start_from(asked.from_, layer=asked.from_layer, trust_code=asked.trust_code)
     run: Running
     if issubclass(scheme, Solved):
         solved = Settings(asked, scheme, told.facts, start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from PIL import Image
 
+from lookalike.durable import write_atomically
 from lookalike.errors import PreemptedError, UsageError
 from lookalike.inference import Encoder
 from lookalike.methods.base import Method
@@ -104,23 +106,24 @@ class Running:
         Raises:
             UsageError: it holds a run of other settings.
         """
-        known = Run(self.folder.path).record if (self.folder.path / "run.json").is_file() else None
-        if known is None:
+        if not (self.folder.path / "run.json").is_file():
             return False
-        changes = differences(known["resolved"], self.record)
-        if changes and not (allow_changes and known["status"] != "done"):
+        known = Run(self.folder.path)
+        config, status = known.config, known.status
+        changes = differences(config, self.record)
+        if changes and not (allow_changes and status != "done"):
             table = "\n".join(f"    {name}: {old} -> {new}" for name, old, new in changes)
             raise UsageError(
                 f"{self.folder.path} holds a run of other settings; nothing was touched\n{table}\n"
                 "  fix: another --out | the same settings, to go on | --overwrite, to start anew"
-                + ("" if known["status"] == "done" else " | --allow-changes, to go on with these")
+                + ("" if status == "done" else " | --allow-changes, to go on with these")
             )
-        if known["status"] == "done":
+        if status == "done":
             self.progress.say(f"{self.folder.path} is finished with these settings: nothing to do")
             return True
-        if known["resolved"].get("processes", 1) != self.here.size:
+        if config.get("processes", 1) != self.here.size:
             self.progress.say(
-                f"warning: begun with {known['resolved']['processes']} processes, goes on with "
+                f"warning: begun with {config['processes']} processes, goes on with "
                 f"{self.here.size}: the same images in every step, but not the same to the last bit"
             )
         return False
@@ -173,7 +176,9 @@ class Running:
             say(f"{start:8} {choice.name:{width}} {value}  ({choice.reason})")
         picture = self.folder.path / "views.png"
         if not picture.exists():
-            self._picture().save(picture)
+            content = io.BytesIO()
+            self._picture().save(content, format="PNG")
+            write_atomically(picture, content.getvalue())
 
     def _picture(self) -> Image.Image:
         """Return the picture of the views that training sees, of a few images."""

@@ -11,7 +11,6 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lookalike import registry
 from lookalike.data.pairs import Pairs
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import Encoder
@@ -116,11 +115,8 @@ class Settings:
         if asked.views is None:
             plan = method.views
             self.choices.append(Choice("views", plan.name, "the method's"))
-        elif asked.views in PLANS:
-            plan = PLANS[asked.views]
         else:
-            hint = registry.did_you_mean(asked.views, PLANS)
-            raise UsageError(f"--views {asked.views} is no plan.{hint}")
+            plan = PLANS[asked.views]
         if len(plan.views) < 2 and not (method.needs_labels or method.takes_pairs):
             raise UsageError(
                 f"--views {plan.name} makes one view\n  fix: a plan of two, such as solved"

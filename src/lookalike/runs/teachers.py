@@ -15,6 +15,7 @@ from lookalike import registry
 from lookalike.errors import UsageError
 from lookalike.inference import load_encoder
 from lookalike.methods.base import Classifies, Method
+from lookalike.names import shown
 from lookalike.nn.teacher import Teacher
 from lookalike.runs.asked import Asked
 from lookalike.runs.building import load_method
@@ -75,17 +76,26 @@ def choose_teachers(asked: Asked, method: type[Method], classes: Sequence[str]) 
         raise UsageError(f"--method {asked.method} {wanted}\n  fix: {fix}")
     if not named:
         return None
-    taught = load_teachers(named, method=method, download=asked.download)
+    taught = load_teachers(
+        named, method=method, download=asked.download, trust_code=asked.trust_code
+    )
     if taught.classes and classes and tuple(classes) != taught.classes:
+        theirs, ours = (shown(", ".join(each[:5])) for each in (taught.classes, classes))
         raise UsageError(
-            f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
-            f"({', '.join(taught.classes[:5])}, ...), and {asked.source} names {len(classes)} "
-            f"({', '.join(classes[:5])}, ...)\n  fix: a teacher that was trained on these classes"
+            f"--teacher {named[0]} tells {len(taught.classes)} classes apart ({theirs}, ...), and "
+            f"{asked.source} names {len(classes)} ({ours}, ...)\n"
+            "  fix: a teacher that was trained on these classes"
         )
     return taught
 
 
-def load_teachers(named: Sequence[str | Path], *, method: type[Method], download: bool) -> Taught:
+def load_teachers(
+    named: Sequence[str | Path],
+    *,
+    method: type[Method],
+    download: bool,
+    trust_code: bool = False,
+) -> Taught:
     """Return the teachers of a run, frozen.
 
     Args:
@@ -94,12 +104,14 @@ def load_teachers(named: Sequence[str | Path], *, method: type[Method], download
             pictures as the student does.
         method: what they are for: says whether they tell classes or vectors.
         download: whether timm may fetch weights that are not here yet.
+        trust_code: whether a run or model folder may need the code of a file or package that it
+            names; code that is itself named here is the caller's.
 
     Raises:
-        UsageError: one is not there, tells no classes where they are wanted, or sees pictures
-            otherwise than the first.
+        UsageError: one is not there, tells no classes where they are wanted, sees pictures
+            otherwise than the first, or needs code that is not trusted.
     """
-    found = [_load(str(name), method, download=download) for name in named]
+    found = [_load(str(name), method, download=download, trust_code=trust_code) for name in named]
     first = found[0]
     for name, other in zip(named, found, strict=True):
         for what in ("size", "mean", "std", "classes"):
@@ -114,16 +126,16 @@ def load_teachers(named: Sequence[str | Path], *, method: type[Method], download
     return Taught(teachers, first.size, first.mean, first.std, first.classes, digest)
 
 
-def _load(name: str, method: type[Method], *, download: bool) -> Taught:
+def _load(name: str, method: type[Method], *, download: bool, trust_code: bool) -> Taught:
     if name.startswith("timm:"):
         return _published(name, method, download=download)
     if ":" in name and not Path(name).exists():
         network = registry.load(registry.locate("methods", name))()
         return _taught(network, 32, name, None)
     if method.needs_teacher == "vectors":
-        encoder = load_encoder(name, device="cpu")
+        encoder = load_encoder(name, device="cpu", trust_code=trust_code)
         return _taught(encoder.backbone, encoder.size, name, (encoder.mean, encoder.std))
-    taught, config = load_method(name), Run(name).config
+    taught, config = load_method(name, trust_code=trust_code), Run(name).config
     if not isinstance(taught, Classifies):
         raise UsageError(
             f"--teacher {name} is a run of {config['method']}, which tells no classes apart\n"

@@ -17,6 +17,7 @@ from lookalike.data.pairs import Pairs, read_pairs
 from lookalike.durable import write_atomically
 from lookalike.errors import DataError
 from lookalike.methods.base import Method
+from lookalike.names import to_cells
 from lookalike.runs.facts import Facts
 from lookalike.runs.readable import Readable
 from lookalike.solved.base import Solved
@@ -148,7 +149,7 @@ def hide_labels(found: Readable, share: float, *, seed: int, listing: Path) -> R
     table.writerow(["id", "class"])
     for row in kept.tolist():
         name = found.images.class_names[found.images.labels[row]]
-        table.writerow([found.images.ids[row], name])
+        table.writerow(to_cells([found.images.ids[row], name]))
     write_atomically(listing, text.getvalue().encode())
     return found.relabel(labels)
 
