@@ -282,15 +282,18 @@ def _require_rows(rows: int, table: Any) -> None:
 
 
 def _write_part(folder: Path, table: Any, rows: int, digest: str, *, number: int) -> Part:
-    import pyarrow.parquet  # noqa: PLC0415  half a second
+    import pyarrow  # noqa: PLC0415  half a second
+    import pyarrow.parquet  # noqa: PLC0415
 
     if table.schema.field(ID).type != pyarrow.string() or table.column(ID).null_count:
         raise ValueError("the table's column `id` must be text, and never null")
-    content = io.BytesIO()
-    pyarrow.parquet.write_table(table, content, compression="zstd")
+    # to Arrow's own buffer: its threads may still hold a Python file as the interpreter ends
+    stream = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, stream, compression="zstd")
+    content = stream.getvalue().to_pybytes()
     name = "images.parquet" if number == 1 else f"images-{number:04d}.parquet"
-    write_atomically(folder / name, content.getvalue())
-    return Part(rows=rows, vectors=digest, table=name, digest=sha256(content.getbuffer()))
+    write_atomically(folder / name, content)
+    return Part(rows=rows, vectors=digest, table=name, digest=sha256(content))
 
 
 def _like(table: Any, collection: Collection) -> Any:
