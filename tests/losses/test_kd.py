@@ -119,3 +119,16 @@ def test_it_is_the_teacher_whose_classes_weigh():
 def test_nonsense_is_refused(temperature):
     with pytest.raises(ValueError, match="temperature must be above 0"):
         kd_loss(*logits(), temperature=temperature)
+
+
+def test_what_the_teacher_rules_out_costs_nothing():
+    """The limit of a logit that falls: p log p goes to 0, and so does its gradient."""
+    student, teacher = logits(6)
+    student.requires_grad_()
+    ruled_out, low = teacher.clone(), teacher.clone()
+    ruled_out[:, 0], low[:, 0] = -math.inf, -1e6
+    loss = kd_loss(student, ruled_out)
+    torch.testing.assert_close(loss, kd_loss(student, low))
+    (gradient,) = torch.autograd.grad(loss, student)
+    (limit,) = torch.autograd.grad(kd_loss(student, low), student)
+    torch.testing.assert_close(gradient, limit)
