@@ -58,8 +58,14 @@ def _account(images: ImageSet, found: Survey) -> Iterator[tuple[str, str]]:
     if found.classes:
         few, most = min(found.classes.values()), max(found.classes.values())
         yield "classes", f"{len(found.classes):,}, of {few:,} to {most:,} images"
+        names = list(found.classes)
+        shown = ", ".join(_safe(name) for name in names[:_SHOWN])
+        more = len(names) - _SHOWN
+        yield "called", f"{shown} and {more:,} more" if more > 0 else shown
     else:
         yield "classes", "none known: training needs none"
+    for remark in images.remarks:
+        yield "remark", _safe(remark)
     if len(found.sizes):
         by_area = sorted(found.sizes.tolist(), key=math.prod)
         smallest, median, largest = (
@@ -71,6 +77,14 @@ def _account(images: ImageSet, found: Survey) -> Iterator[tuple[str, str]]:
         yield "formats", ", ".join(f"{count:,} {name}" for name, count in found.formats.items())
     yield "unreadable", f"{len(found.unreadable):,} ({len(found.unreadable) / found.count:.1%})"
     yield "copies", f"{sum(len(group) - 1 for group in found.copies):,} exact"
+
+
+def _safe(text: str) -> str:
+    """Return text as a terminal shows it, whatever a folder is called."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def _list(what: str, lines: Sequence[Unreadable | str], limit: int | None) -> None:
@@ -88,6 +102,7 @@ def _describe(images: ImageSet, found: Survey) -> dict[str, Any]:
         "images": found.count,
         "readable": len(found.positions),
         "classes": found.classes,
+        "remarks": images.remarks,
         "formats": found.formats,
         "smallest": found.sizes.min(0).tolist() if len(found.sizes) else None,
         "largest": found.sizes.max(0).tolist() if len(found.sizes) else None,

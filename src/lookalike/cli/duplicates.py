@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say, tell
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, tell
 
 LIBRARY = "curation.duplicates:find_duplicates"
 
@@ -60,6 +60,7 @@ def duplicates(
                 progress=count,
                 **common,
             )
+    say_left_out(source or images, album.images.left_out)
     with Counter("images looked at") as count:
         found = find_duplicates(album, progress=count, **settings)
     out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say, tell
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, tell
 
 LIBRARY = "curation.outliers:find_outliers"
 
@@ -53,6 +53,7 @@ def outliers(
             trust_code=trust_code,
             progress=count,
         )
+    say_left_out(source, album.images.left_out)
     found = find_outliers(album, **settings)
     out.mkdir(parents=True, exist_ok=True)
     write_csv(found, out / "outliers.csv")

@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -146,3 +146,10 @@ def finish(*written: Path | str, following: str) -> None:
     for path in written:
         say(f" {path}", head="wrote", style="green")
     say(f"  {following}", head="next", style="cyan")
+
+
+def say_left_out(source: object, left_out: Sequence[tuple[str, int]]) -> None:
+    """Say which splits of a source were not asked for, and how to take them."""
+    if left_out:
+        counts = " and ".join(f"{count:,} of {split}" for split, count in left_out)
+        say(f"left out are {counts}: {source}/{left_out[0][0]} takes those")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.data.decode import Pixels
+from lookalike.data.image_set import label_of_text
 from lookalike.data.split_files import Part
 from lookalike.errors import DataError
 
@@ -72,6 +73,8 @@ def read_arrays(path: Path, split: str) -> Part:
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as problem:
         raise DataError(f"{path} cannot be read as an .npz file: {problem}") from problem
     classes = labels.tolist() if names is None else _named(labels, names, path)
+    if labels.dtype.kind == "U":
+        classes = [label_of_text(str(text)) for text in classes]
     width = len(str(max(0, shape[0] - 1)))
     prefix = f"{split}/" if split else ""
     ids = tuple(f"{prefix}{number:0{width}d}" for number in range(shape[0]))

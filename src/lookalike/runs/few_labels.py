@@ -168,7 +168,7 @@ def _asked(source: str) -> ImageSet:
     Raises:
         UsageError: there is none, or it has no labels.
     """
-    others = [name for name in splits(source) if name != "train"]
+    others = [name for name in splits(source) if name not in {"train", "unlabeled"}]
     if not others:
         raise UsageError(
             f"{source} has no split to judge on\n"
