@@ -121,6 +121,19 @@ def test_nonsense_is_refused(temperature):
         kd_loss(*logits(), temperature=temperature)
 
 
+def test_what_the_teacher_rules_out_costs_nothing():
+    """The limit of a logit that falls: p log p goes to 0, and so does its gradient."""
+    student, teacher = logits(6)
+    student.requires_grad_()
+    ruled_out, low = teacher.clone(), teacher.clone()
+    ruled_out[:, 0], low[:, 0] = -math.inf, -1e6
+    loss = kd_loss(student, ruled_out)
+    torch.testing.assert_close(loss, kd_loss(student, low))
+    (gradient,) = torch.autograd.grad(loss, student)
+    (limit,) = torch.autograd.grad(kd_loss(student, low), student)
+    torch.testing.assert_close(gradient, limit)
+
+
 def test_standardised_it_is_the_loss_of_what_torch_standardises():
     student, teacher = logits(3)
     both = [(z - z.mean(1, keepdim=True)) / z.std(1, keepdim=True) for z in (student, teacher)]

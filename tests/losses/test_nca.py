@@ -215,3 +215,27 @@ def test_torch_compile_sees_one_graph():
 def test_wrong_arguments_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         nca_loss(**{"embeddings": torch.ones(4, 2), "labels": torch.arange(4), **wrong})
+
+
+@pytest.mark.parametrize("length", [1.0, 114.0, 336.0, 1152.0])
+def test_long_rows_keep_the_digits_of_their_gradient(length):
+    """Between long rows that lie close, products in float32 lose what tells the distances."""
+    generator = torch.Generator().manual_seed(0)
+    away = torch.nn.functional.normalize(torch.randn(2, 8, generator=generator), dim=1) * length
+    z = away.repeat_interleave(4, 0) + 0.3 * torch.randn(8, 8, generator=generator)
+    labels = torch.arange(8) % 2
+
+    def gradient(rows):
+        rows = rows.clone().requires_grad_()
+        squares = (rows[:, None] - rows).square().sum(2)
+        logits = (-squares).masked_fill(torch.eye(8, dtype=torch.bool), -torch.inf)
+        same = labels[:, None] == labels
+        own = logits.masked_fill(~same, -torch.inf).logsumexp(1)
+        (logits.logsumexp(1) - own).mean().backward()
+        return rows.grad
+
+    rows = z.clone().requires_grad_()
+    loss = nca_loss(rows, labels)
+    assert loss.dtype == torch.float32
+    loss.backward()
+    torch.testing.assert_close(rows.grad, gradient(z.double()).float(), rtol=1e-4, atol=1e-5)

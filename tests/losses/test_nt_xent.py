@@ -225,3 +225,14 @@ def test_torch_compile_sees_one_graph() -> None:
 def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         nt_xent_loss(**{"z1": torch.ones(4, 2), "z2": torch.ones(4, 2), **arguments})
+
+
+@pytest.mark.parametrize("temperature", [0.005, 0.1])
+def test_it_is_exactly_0_for_one_image_and_never_below(temperature):
+    """The partner is one of the others, so a sum over them is no less than its own share."""
+    for seed in range(40):
+        z1, z2 = (each.float() for each in views(seed, images=1, width=64))
+        assert nt_xent_loss(z1, z2, temperature=temperature).item() == 0
+        z1, _ = (each.float() for each in views(seed, images=3, width=64))
+        assert nt_xent_loss(z1, z1, temperature=temperature).item() >= 0
+    assert nt_xent_loss(z1[:1] * math.nan, z1[:1], temperature=temperature).isnan()

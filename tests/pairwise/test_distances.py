@@ -120,3 +120,10 @@ def test_tiles_hold_each_pair_and_backward_makes_them_again(
 def test_wrong_arguments_are_named(rows: Tensor, labels: Tensor | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         centred(rows, labels, normalise=False)
+
+
+def test_a_root_of_nan_is_nan() -> None:
+    """A NaN that became 0 would let a broken encoder train on to the end."""
+    squares = torch.tensor([4.0, 0.0, torch.nan, torch.inf])
+    want = torch.tensor([2.0, 0.0, torch.nan, torch.inf])
+    torch.testing.assert_close(root(squares), want, rtol=0, atol=0, equal_nan=True)

@@ -1,14 +1,12 @@
 """Schedules at their first, highest and last value, and in between (property O2)."""
 
-import math
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lookalike.training.schedule import epoch_cosine, scaled_learning_rate, warmup_cosine
+from lookalike.training.schedule import scaled_learning_rate, warmup_cosine
 
 
 @st.composite
@@ -78,16 +76,6 @@ def test_a_training_of_warmup_alone_rises_to_the_end() -> None:
 def test_refuses_steps_outside_the_training(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="steps"):
         warmup_cosine(**arguments, base=1.0)
-
-
-@given(st.integers(1, 1000))
-def test_by_epoch_starts_at_the_base_and_ends_above_0(epochs: int) -> None:
-    assert epoch_cosine(0, epochs=epochs, base=0.06) == 0.06
-    last = 0.06 * 0.5 * (1 + math.cos(math.pi * (epochs - 1) / epochs))
-    assert epoch_cosine(epochs - 1, epochs=epochs, base=0.06) == pytest.approx(last)
-    assert last > 0
-    with pytest.raises(ValueError, match="epoch"):
-        epoch_cosine(epochs, epochs=epochs, base=0.06)
 
 
 @given(st.integers(1, 65_536))

@@ -242,3 +242,12 @@ def test_no_change_writes_to_its_argument(change, images):
     assert torch.equal(images, before)
     assert not torch.equal(changed, before)
     assert 0 <= changed.min() <= changed.max() <= 1
+
+
+def test_a_batch_of_no_pictures_is_one_again():
+    """The last of a set's batches may be empty after what could not be read is left out."""
+    pixels, boxes = torch.zeros(0, 3, 12, 12, dtype=torch.uint8), torch.zeros(0, 4).long()
+    crops = ops.resized_crop(pixels, boxes, size=8)
+    assert crops.shape == (0, 3, 8, 8)
+    assert crops.dtype == torch.float32
+    assert ops.gaussian_blur(crops, torch.zeros(0), kernel=5).shape == (0, 3, 8, 8)

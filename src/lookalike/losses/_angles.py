@@ -64,8 +64,8 @@ def _gaps(student: Tensor, teacher: Tensor, wanted: bool) -> tuple[Tensor, Tenso
 
 
 def _inverse(squares: Tensor) -> Tensor:
-    """Return 1 / d, 0 where d is 0."""
-    away = squares > 0
+    """Return 1 / d, 0 where d is 0; NaN stays NaN."""
+    away = ~(squares <= 0)  # true of NaN, which must show
     return squares.where(away, 1).rsqrt().where(away, 0)
 
 

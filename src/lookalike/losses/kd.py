@@ -1,5 +1,7 @@
 """Knowledge distillation (KD). Hinton et al. 2015, arXiv:1503.02531, section 2."""
 
+import math
+
 from torch import Tensor
 
 from lookalike import _check
@@ -47,5 +49,7 @@ def kd_loss(
         _check.at_least(2, classes=student.shape[1])
         student, teacher = standardised(student), standardised(teacher)
     log_q, log_p = ((each / temperature).log_softmax(1) for each in (student, teacher))  # (N, C)
-    loss: Tensor = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(1).mean()
+    # p log p is 0 at p = 0: what the teacher rules out costs nothing, whatever the student thinks.
+    gaps = (log_p - log_q).masked_fill(log_p == -math.inf, 0)
+    loss: Tensor = temperature**2 * (log_p.exp() * gaps).sum(1).mean()
     return loss

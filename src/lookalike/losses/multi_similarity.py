@@ -54,8 +54,9 @@ def _terms(tile: PairTile, alpha: float, beta: float, threshold: float, epsilon:
     known = cosines.detach()
     farthest = known.where(tile.positive, math.inf).amin(1, keepdim=True)
     nearest = known.where(tile.negative, -math.inf).amax(1, keepdim=True)
-    attract = tile.positive & (known < nearest + epsilon)
-    repel = tile.negative & (known > farthest - epsilon)
+    # "Not beyond" where "within" would do: it is true of NaN, which must show.
+    attract = tile.positive & ~(known >= nearest + epsilon)
+    repel = tile.negative & ~(known <= farthest - epsilon)
     above = cosines - threshold
     return _log1p_sum(-alpha * above, attract) / alpha + _log1p_sum(beta * above, repel) / beta
 

@@ -61,4 +61,5 @@ def nca_loss(
     counted = own != -math.inf
     ahead = own.where(counted, 0.0) - others  # (N,) log-odds of p_i, inf where there is one class
     terms = -F.logsigmoid(ahead) if form == "log" else torch.sigmoid(-ahead)
-    return terms.where(counted, 0.0).sum() / counted.sum().clamp_min(1)
+    mean = terms.where(counted, 0.0).sum() / counted.sum().clamp_min(1)
+    return mean.to(precision)

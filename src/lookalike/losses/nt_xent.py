@@ -43,5 +43,8 @@ def nt_xent_loss(
     )  # (2B,)
     first, second = z.view(2, *z1.shape)
     partner = (first * second).sum(1) / temperature  # (B,)
-    loss: Tensor = (others.view(2, -1) - partner).mean()
+    gaps = (others.view(2, -1) - partner).clamp_min(0)  # below 0 by rounding alone
+    if len(z1) == 1:
+        gaps = 0 * gaps  # nothing can be mistaken; NaN still shows
+    loss: Tensor = gaps.mean()
     return loss

@@ -64,4 +64,5 @@ def proxy_nca_loss(
     counted = (labels >= 0) & (proxies.shape[0] > 1)
     ahead = (own - others).where(counted, 0.0)
     terms = -ahead if exclude_own else -F.logsigmoid(ahead)
-    return terms.where(counted, 0.0).sum() / counted.sum().clamp_min(1)
+    mean = terms.where(counted, 0.0).sum() / counted.sum().clamp_min(1)
+    return mean.to(precision)

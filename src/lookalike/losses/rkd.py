@@ -95,7 +95,7 @@ def _squares(embeddings: Tensor) -> Tensor:
     norms = wide.detach().square().sum(1).to(rows.dtype)
     # Of a row and its copy rounding leaves something, by which an angle would be divided.
     least = (2 * torch.finfo(torch.float32).eps) ** 2 * (norms[:, None] + norms)
-    return squares.where(squares > least, 0)
+    return squares.masked_fill(squares <= least, 0)  # NaN is not, and stays
 
 
 def _distance_term(student: Tensor, teacher: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ def _distance_term(student: Tensor, teacher: Tensor) -> Tensor:
 
 def _over_mean(distances: Tensor, pairs: int) -> Tensor:
     mean = distances.sum() / pairs
-    return distances / mean.where(mean > 0, 1)
+    return distances / mean.masked_fill(mean <= 0, 1)
 
 
 def _angle_term(student: Tensor, teacher: Tensor) -> Tensor:

@@ -73,8 +73,8 @@ def pair_squares(rows: Tensor, columns: Tensor, precision: torch.dtype) -> Tenso
 
 
 def root(squares: Tensor) -> Tensor:
-    """Return the square root, whose gradient at 0 is 0."""
-    away = squares > 0
+    """Return the square root, whose gradient at 0 is 0; NaN stays NaN."""
+    away = ~(squares <= 0)  # true of NaN, which must show
     return squares.where(away, 1).sqrt().where(away, 0)
 
 

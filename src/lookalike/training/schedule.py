@@ -59,22 +59,6 @@ def warmup_cosine(step: int, *, steps: int, warmup: int, base: float) -> float:
     return _half_cosine(step - warmup, steps - warmup, base)
 
 
-def epoch_cosine(epoch: int, *, epochs: int, base: float) -> float:
-    """Return the learning rate of an epoch, the same for all its steps (MoCo v2, SimSiam).
-
-    Args:
-        epoch: in [0, epochs).
-        epochs: of the whole training.
-        base: the rate of the first epoch; the last one still has a little.
-
-    Raises:
-        ValueError: there is no such epoch.
-    """
-    if not 0 <= epoch < epochs:
-        raise ValueError(f"epoch must be in [0, {epochs}), got {epoch}")
-    return _half_cosine(epoch, epochs, base)
-
-
 def own_rates(optimizer: Optimizer) -> list[float]:
     """Return the learning rate of every group, as a fresh optimizer has it: the peak of each."""
     return [group["lr"] for group in optimizer.param_groups]

@@ -156,6 +156,8 @@ def resized_crop(
         (B, 3, S, S) float32 in [0, 1], colour planes apart in memory.
     """
     height, width = images.shape[2:]
+    if not len(images):
+        return torch.empty(0, images.shape[1], size, size, device=images.device)
     if mirrored is None:
         mirrored = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     rows, columns = _resize_weights(
@@ -311,6 +313,8 @@ def gaussian_blur(images: Tensor, sigma: Tensor, *, kernel: int) -> Tensor:
             f"kernel must be odd and at most 2S - 1 for (B, 3, S, S) images, "
             f"got {kernel} for {tuple(images.shape)}"
         )
+    if not len(images):
+        return images.clone()
     radius = kernel // 2
     steps = torch.arange(radius + 1, device=images.device)
     taps = torch.exp(-0.5 * (steps / sigma.clamp(min=1e-6)[:, None]).square())  # (B, radius + 1)
