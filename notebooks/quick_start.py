@@ -123,9 +123,9 @@ for path in (again, smaller):
 # %% [markdown]
 # ## Was it worth it?
 #
-# The encoder stands beside two that cost nothing: raw pixels, and the same network before training.
-# For each drawing the nearest other is looked up, and is right if it shows the same letter. The
-# folders' names say so; only this judgement looks at them.
+# The encoder stands beside some that cost nothing, among them raw pixels and the same network before
+# training. For each drawing the nearest other is looked up, and is right if it shows the same
+# letter. The folders' names say so; only this judgement looks at them.
 
 # %%
 card = lookalike.evaluate(encoder, "letters/test")
@@ -139,6 +139,7 @@ assert pixels.recall_at_1 > untrained.recall_at_1
 
 # %% [markdown]
 # Raw pixels are the number to watch: an encoder that they beat has learnt nothing worth its time.
+# HOG is harder to beat on letters, which are all outline; the last line says who is ahead.
 # `lookalike report runs/letters` writes a page about the run, with its curves, its views and its
 # hardest images. The same call of `lookalike.train` again finds the run finished and returns it.
 

@@ -1,6 +1,7 @@
 """What holds for every test, and several processes on one machine for those that ask for them."""
 
 import functools
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,12 @@ settings.register_profile("lookalike", deadline=None)  # a busy machine is no fa
 settings.load_profile("lookalike")
 
 Results = dict[int, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what commands cache out of the home of whoever runs the tests."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

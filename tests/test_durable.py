@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -75,3 +77,48 @@ def test_whatever_breaks_off_the_writing_leaves_the_old_file_alone(tmp_path):
         break_off()
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["rows.npy"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lookalike.durable import open_atomically
+with open_atomically(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("name", ["rows.npy", ".hidden", "a b.json"])
+def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path, name):
+    path = tmp_path / name
+    write_atomically(path, b"old")
+    subprocess.run([sys.executable, "-c", KILLED, path, "killed"], check=False)
+    assert len(os.listdir(tmp_path)) == 2
+    assert path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    path = tmp_path / "rows.npy"
+    words = [sys.executable, "-c", KILLED, path, "alive"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"writing\n"
+        write_atomically(path, b"ours")
+        assert len(os.listdir(tmp_path)) == 2
+        other.communicate()
+    assert other.returncode == 0
+    assert path.read_bytes() == b"half", "the last to finish has the name"
+    assert os.listdir(tmp_path) == ["rows.npy"]
+
+
+def test_files_that_only_look_like_leftovers_stay(tmp_path):
+    for name in (".rows.npy.mine.tmp", ".rows.npy.1.bak", ".other.1.tmp"):
+        (tmp_path / name).touch()
+    write_atomically(tmp_path / "rows.npy", b"new")
+    assert len(os.listdir(tmp_path)) == 4

@@ -78,7 +78,13 @@ def test_methods_know_no_other_method_than_their_family() -> None:
         for path in (ROOT / "src/lookalike/methods").glob("*.py")
         for module in re.findall(r"^from lookalike\.methods\.(\w+)", path.read_text(), re.MULTILINE)
     }
-    assert {module for _, module in imports} == {"base", "distillation", "metric", "supervised"}
+    assert {module for _, module in imports} == {
+        "base",
+        "distillation",
+        "metric",
+        "proxies",
+        "supervised",
+    }
 
 
 @pytest.mark.parametrize("name", lookalike.__all__)

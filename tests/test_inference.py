@@ -1,7 +1,9 @@
 """The encoder: what it makes of pictures, that nothing moves, and what it saves."""
 
 import contextlib
+import inspect
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from lookalike.backbones.base import Backbone
-from lookalike.backbones.build import build_backbone
+from lookalike.backbones.build import WEIGHTS_FROM, build_backbone
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import Encoder, evaluating, load_encoder
@@ -287,6 +289,66 @@ def test_code_that_a_model_names_runs_only_if_trusted(tmp_path, monkeypatch, inn
     with contextlib.suppress(UsageError):  # its weights do not fit
         load_encoder("model", trust_code=True)
     assert Path("it-ran").exists()
+
+
+OUTSIDE = {
+    "checkpoint_path": "outside.pt",
+    "pretrained_cfg": {"file": "outside.pt"},
+    "pretrained_cfg_overlay": {"file": "outside.pt", "url": ""},
+    "cache_dir": ".",
+}
+
+
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_a_model_folder_names_no_file_outside_it(tmp_path, monkeypatch, name, pretrained, inner):
+    monkeypatch.chdir(tmp_path)
+    Path("outside.pt").write_bytes(b"it must not be opened")
+    opened = []
+    for place in ("_factory.load_checkpoint", "_builder.load_pretrained"):
+        monkeypatch.setattr(f"timm.models.{place}", lambda *args, **rest: opened.append(args))
+    plain = {"backbone": "timm/test_vit", "widths": (4,)} if inner else {}
+    network = build_backbone("embedding" if inner else "timm/test_vit", **plain)
+    called = "embedding" if inner else "timm/test_vit"
+    encoder = Encoder(network, size=160, name=called, arguments=plain)
+    encoder.save("model")
+    told = {**plain, name: OUTSIDE[name], "pretrained": pretrained}
+    edit(Path("model/config.json"), backbone_arguments=told)
+    again = load_encoder("model")
+    assert again.fingerprint() == encoder.fingerprint()
+    assert again.arguments == {**plain, "pretrained": pretrained} | (
+        {"widths": [4]} if inner else {}
+    )
+    again.restarted(seed=0)
+    assert not opened
+
+
+def test_all_that_timm_opens_files_by_is_known():
+    import timm
+
+    known = {"model_name", "scriptable", "exportable", "no_jit", "kwargs"} | WEIGHTS_FROM
+    assert set(inspect.signature(timm.create_model).parameters) == known
+
+
+@pytest.mark.parametrize("arguments", [{"width": 20_000}, {"width": 10**7}, {"width": 3}])
+def test_a_network_larger_than_its_weights_is_refused_before_it_is_built(tmp_path, arguments):
+    an_encoder().save(tmp_path)
+    edit(tmp_path / "config.json", backbone_arguments=arguments)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UsageError, match=r"far larger than its weights|does not fit"):
+        load_encoder(tmp_path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 700_000, "kilobytes: what is free of any network, and no more"
+
+
+@pytest.mark.parametrize("arguments", [{"width": "x"}, {"width": []}, {"width": -1}, {"w": 1}, 7])
+def test_arguments_of_another_kind_are_told_in_a_line(tmp_path, arguments):
+    an_encoder().save(tmp_path)
+    edit(tmp_path / "config.json", backbone_arguments=arguments)
+    with pytest.raises(UsageError) as refusal:
+        load_encoder(tmp_path)
+    assert "\n" not in str(refusal.value)
 
 
 def test_it_is_a_step_of_a_scikit_learn_pipeline():

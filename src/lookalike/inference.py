@@ -20,9 +20,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lookalike import _check
+from lookalike import _check, registry
+from lookalike.backbones.allowance import Allowance
 from lookalike.backbones.base import Backbone
-from lookalike.backbones.build import build_backbone
+from lookalike.backbones.build import architecture, build_backbone
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.data.given import Picture, as_list, read_square
 from lookalike.data.image_set import ImageSet
@@ -31,7 +32,7 @@ from lookalike.data.resident import load_squares
 from lookalike.data.threads import map_in_order
 from lookalike.durable import write_atomically
 from lookalike.embeddings import Embeddings
-from lookalike.errors import UsageError
+from lookalike.errors import LookalikeError, UsageError
 from lookalike.pairwise.similarity import unit_rows
 from lookalike.views.make import normalise
 
@@ -199,9 +200,7 @@ class Encoder:
         Raises:
             UsageError: its backbone cannot be built by name, or those weights are not to be had.
         """
-        arguments = dict(self.arguments)
-        if "pretrained" in arguments:
-            arguments["pretrained"] = pretrained
+        arguments = dict(self.arguments) if pretrained else architecture(self.arguments)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             backbone = build_backbone(self.name, **arguments).to(self.device)
@@ -296,26 +295,24 @@ def load_encoder(
                 f"lookalike reads {FORMAT!r} up to version {VERSION}\n  fix: update lookalike"
             )
         name, arguments = config["backbone"], dict(config["backbone_arguments"])
-        for named in (name, str(arguments.get("backbone", ""))):
-            if ":" in named and not trust_code:
-                raise UsageError(
-                    f"{folder} needs the code of {named}, which loading it would run\n"
-                    "  fix: if you trust it, lookalike.load(path, trust_code=True)"
-                )
-        offline = {"pretrained": False} if "pretrained" in arguments else {}  # weights are here
+        built = architecture(arguments)  # the weights are here: nothing outside is opened
+        kept = {"pretrained": arguments["pretrained"]} if "pretrained" in arguments else {}
+        shapes = _shapes(folder / "model.safetensors")
+        with registry.read_from(folder, trust_code=trust_code), Allowance(shapes.values()):
+            backbone = build_backbone(name, **built)
         encoder = Encoder(
-            build_backbone(name, **{**arguments, **offline}),
+            backbone,
             size=preparation["size"],
             mean=preparation["mean"],
             std=preparation["std"],
             name=name,
-            arguments=arguments,
+            arguments={**built, **kept},
         )
         _load_weights(encoder.backbone, folder / "model.safetensors")
-    except (KeyError, TypeError, ValueError) as problem:
-        if isinstance(problem, UsageError):
-            raise
-        raise UsageError(f"{folder} is not a model that can be read: {problem!r}") from problem
+    except LookalikeError:
+        raise
+    except Exception as problem:  # an argument may be anything, and its network stumble anywhere
+        raise UsageError(f"{folder} is not a model that can be read: {problem!r:.200}") from problem
     if encoder.fingerprint() != config.get("fingerprint"):
         raise UsageError(f"{folder} is damaged: its weights are not those that were saved")
     encoder.backbone.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
@@ -405,16 +402,25 @@ def _load_weights(backbone: Backbone, path: Path) -> None:
     Raises:
         UsageError: there are none, the file is damaged, or names and shapes are not the backbone's.
     """
-    try:
-        weights = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as problem:
-        raise UsageError(f"{path} cannot be read: {problem}") from problem
     wanted = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
-    got = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    got = _shapes(path)
     for name in sorted(wanted.keys() | got.keys()):
         if wanted.get(name) != got.get(name):
             raise UsageError(
                 f"{path} does not fit its config.json: {name} should have shape "
                 f"{wanted.get(name, 'none')}, and has {got.get(name, 'none')}"
             )
-    backbone.load_state_dict(weights)
+    backbone.load_state_dict(safetensors.torch.load_file(path))
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of saved weights by name, from the file's header.
+
+    Raises:
+        UsageError: there are none, or the file is damaged.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as problem:
+        raise UsageError(f"{path} cannot be read: {problem}") from problem

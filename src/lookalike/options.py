@@ -78,6 +78,8 @@ class Option:
         return values
 
     def _parse_one(self, text: str) -> Any:
+        if not text.strip():  # an empty path would be the current folder
+            raise ValueError(text)
         value = _KINDS[self.kind].parse(text.strip())
         if self.choices and str(value) not in self.choices:
             raise ValueError(text)

@@ -1,4 +1,10 @@
-"""The folder is the registry: what a room offers and takes, read from source, imported on use."""
+"""The folder is the registry: what a room offers and takes, read from source, imported on use.
+
+Here, and nowhere else, a name becomes code; so here it is asked whose word that is. A name that was
+typed or passed by the caller is his. One that stands in a file belongs to whoever wrote the file:
+what reads names from a file looks them up inside `read_from`, where nobody's own code is found
+unless the caller trusts the file, or has named that very code himself.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,9 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -42,11 +50,15 @@ class _Room:
 
 _ROOMS: Final = {
     "methods": _Room("method", makes="Method", given=("backbone",)),
+    "solved": _Room("solved encoder", makes="Solved"),
     "backbones": _Room("backbone", makes="Backbone"),
     "losses": _Room("loss of labelled images", given=("embeddings", "labels"), suffix="_loss"),
     "training.optim": _Room("optimizer", given=("module",)),
     "papers": _Room("paper", constant="CLAIMS"),
 }
+
+_BESIDE: Final = {"methods": ("solved",)}
+"""Rooms that are searched as well: a name on the command line does not say how it learns."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +89,50 @@ def locate(room: str, name: str) -> Location:
             "file.py:Name" or "package.module:Name".
 
     Raises:
-        UsageError: there is no such entry, file, or name in the file.
+        UsageError: there is no such entry, file, or name in the file; or it is somebody's own, and
+            stands in a file whose code is not trusted.
     """
     if ":" in name:
+        _refuse_untrusted(name)
         return _locate_own(name)
-    entries = _entries(room)
-    public = {location.attribute: location for location in _public(room)}
+    rooms = (room, *_BESIDE.get(room, ()))
+    entries = {known: place for each in rooms for known, place in _entries(each).items()}
+    public = {place.attribute: place for each in rooms for place in _public(each)}
     for known, location in (*entries.items(), *public.items()):
         if _plain(known) == _plain(name):
             return location
     near, known_names = did_you_mean(name, entries), ", ".join(entries)
     raise UsageError(f"{name!r} is no {noun(room)}.{near}  (all: {known_names})")
+
+
+@contextmanager
+def read_from(place: str | Path, *, trust_code: bool) -> Iterator[None]:
+    """Look up names that stand in a file, and that the caller may never have seen.
+
+    Args:
+        place: the file or folder that they were read from.
+        trust_code: whether it may name code outside this package. The code is then run, so say it
+            only on the word of the person who named the place.
+    """
+    token = _reading.set(None if trust_code else Path(place))
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+@contextmanager
+def given(*values: object) -> Iterator[None]:
+    """Trust the names that the caller gave, also where a file that is read meanwhile repeats them.
+
+    Args:
+        values: what was given: names, and tuples and mappings of values; what is none is ignored.
+    """
+    token = _given.set(_given.get() | frozenset(_texts(values)))
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 def noun(room: str) -> str:
@@ -129,6 +174,33 @@ def load(location: Location) -> Any:
     """
     module = _import(location)
     return getattr(module, location.attribute) if location.attribute else module
+
+
+# Whose word it is
+
+
+_reading: ContextVar[Path | None] = ContextVar("reading", default=None)
+_given: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
+
+
+def _refuse_untrusted(name: str) -> None:
+    place = _reading.get()
+    if place is not None and name not in _given.get():
+        raise UsageError(
+            f"{place} needs the code of {name}, which loading it would run\n"
+            "  fix: if you trust it, add --trust-code (in Python, trust_code=True)"
+        )
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _texts(part)
 
 
 # What a room offers

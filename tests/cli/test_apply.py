@@ -42,7 +42,22 @@ def test_says_what_was_moved_to_programs(
 ) -> None:
     capsys.readouterr()
     assert main(["apply", str(found), "--move-to", str(tmp_path / "spare"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"moved": 1, "to": str(tmp_path / "spare")}
+    told = {"moved": 1, "to": str(tmp_path / "spare"), "skipped": []}
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_one_link_stops_nothing_and_is_told(
+    found: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = found / "duplicates.csv"
+    (tmp_path / "copied/link.png").symlink_to("zz.png")
+    size = (tmp_path / "copied/zz.png").stat().st_size
+    with open(table, "a") as file:
+        file.write(f"1,link.png,no,1.0,1,1,{size},\n")
+    assert main(["apply", str(found), "--move-to", str(tmp_path / "spare")]) == 0
+    shown = capsys.readouterr().out
+    assert "1 images moved" in shown
+    assert "link.png: a link, which holds nothing of its own" in shown
 
 
 def test_wants_one_thing_to_do(

@@ -73,3 +73,21 @@ def test_says_what_is_wrong_with_a_source(
     assert shown.out == ""
     assert "error: " in shown.err
     assert "\n  fix: " in shown.err
+
+
+def test_classes_are_named_and_what_is_none_is_remarked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cat", "d\x1bog"):
+        (tmp_path / "a" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "a" / name / "1.png")
+    for name in ("2019", "2020"):
+        (tmp_path / "b" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "b" / name / "1.png")
+    assert main(["check", str(tmp_path / "a")]) == 0
+    assert "cat, d\\x1bog" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "b")]) == 0
+    shown = capsys.readouterr().out
+    assert "2019 and 2020 are called like dates or cameras" in " ".join(shown.split())
+    assert main(["check", str(tmp_path / "b"), "--json"]) == 0
+    assert "dates or cameras" in json.loads(capsys.readouterr().out)["remarks"][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +67,17 @@ def test_wants_a_folder_to_write_to(
     assert "--out is missing" in capsys.readouterr().err
     assert main(["embed", str(run), str(photos), "--out", str(photos)]) == 2
     assert "is not empty" in capsys.readouterr().err
+
+
+def test_says_which_splits_it_leaves_out(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("Train", "Test"):
+        shutil.copytree(photos / "0", tmp_path / "set" / split)
+    count = len(list((photos / "0").iterdir()))
+    assert main(["embed", str(run), str(tmp_path / "set"), "--out", str(tmp_path / "v")]) == 0
+    told = f"left out are {count} of test: {tmp_path / 'set'}/test takes those"
+    assert told in " ".join(capsys.readouterr().err.split())
+    words = ["embed", str(run), f"{tmp_path / 'set'}/test", "--out", str(tmp_path / "t")]
+    assert main(words) == 0
+    assert "left out" not in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.cli.app import main
+from lookalike.evaluation.verdict import BASELINES, tell_verdict
 
 
 def test_prints_one_object_with_the_promised_numbers(
@@ -30,6 +32,37 @@ def test_prints_a_table_for_people(
     assert "kNN top-1" in shown.out
     assert "raw pixels" in shown.out
     assert f"wrote  {run / 'evaluation.json'}" in shown.err
+
+
+def test_ends_with_what_training_gained(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence is the report's, and it names the best of the baselines."""
+    assert main(["evaluate", str(run), "--data", str(photos)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    told = json.loads((run / "evaluation.json").read_text())
+    assert last == tell_verdict(told)
+    assert "Next: " in last
+    assert (
+        f"{100 * max(told[f'{way}_knn_top1'] for way in BASELINES if way != 'starting'):.1f} %"
+        in last
+    )
+    assert main(["report", str(run)]) == 0
+    assert last.replace(" %", "\u00a0%") in html.unescape((run / "report.html").read_text())
+
+
+def test_baselines_are_measured_once_unless_told_otherwise(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ["evaluate", str(run), "--data", str(photos)]
+    assert main([*words, "--no-cache"]) == 0
+    told = (run / "evaluation.json").read_bytes()
+    assert not (tmp_path / "cache").exists()
+    for _ in range(2):
+        assert main(words) == 0
+        assert (run / "evaluation.json").read_bytes() == told
+        assert len(list((tmp_path / "cache/lookalike/baselines").iterdir())) == 4
 
 
 def test_layers_are_probed_when_asked_for(

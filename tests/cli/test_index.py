@@ -53,7 +53,7 @@ def test_images_come_and_go(
     assert told([str(vectors), "--remove", f"{ids[3]},{ids[4]}"], capsys)["images"] == 43
     assert main(["index", str(vectors), "--add", str(photos)]) == 0
     shown = capsys.readouterr().out
-    assert "5 images added, 43 left out whose ids are there already" in shown
+    assert "5 images added, 43 left out that are there already" in shown
     assert "48 images can be searched" in shown
     assert set(open_collection(vectors).embeddings().ids) == set(ids)
     smaller = tmp_path / "smaller.vec"

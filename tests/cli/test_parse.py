@@ -96,6 +96,7 @@ def test_a_file_whose_name_has_an_equals_sign_is_an_operand() -> None:
         ("photos --batch-size --download", "--batch-size wants a whole number, or none, got no"),
         ("photos --method.span 1", r"--method\.span wants 2 numbers"),
         ("", "SOURCE is missing: images"),
+        ("photos --batch-size=", "--batch-size wants a whole number, or none, got ''"),
         ("photos more", "'more' is one argument too many: lookalike train takes SOURCE"),
     ],
 )
@@ -124,3 +125,12 @@ def test_the_last_operand_may_take_several_words() -> None:
     assert parse(command, ["a", "b"]) == (["a", (Path("b"),)], {})
     with pytest.raises(UsageError, match="RUNS is missing: folders"):
         parse(command, ["a"])
+
+
+@pytest.mark.parametrize("words", [[""], [" "], ["photos", "--out", ""], ["photos", "--out="]])
+def test_an_empty_word_is_no_name_and_no_folder(words: list[str]) -> None:
+    plain = {"out": Option("out", Path, default=None, optional=True)}
+    operands = (Option("source", str),)
+    command = Command("embed", "", lambda: None, operands, (Section("", "Options", plain),))
+    with pytest.raises(UsageError, match=r"wants a (name|path, or none), got"):
+        parse(command, words)

@@ -72,6 +72,35 @@ def test_it_answers_until_it_is_interrupted(
     assert "warning" not in told
 
 
+def test_where_others_can_reach_it_it_prints_a_token_and_answers_to_nothing_else(
+    vectors: Path,
+) -> None:
+    words = ["serve", str(vectors), "--port", "0", "--host", "0.0.0.0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lookalike", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout is not None
+    address, _, token = process.stdout.readline().strip().partition("/?token=")
+    address = address.replace("0.0.0.0", "127.0.0.1")
+    assert len(token) >= 32
+    for page in ("/", "/api/collection", "/api/images/0", "/page.js", "/api/openapi.json", "/no"):
+        assert httpx.get(f"{address}{page}").status_code == 401
+    asked = httpx.get(f"{address}/api/collection", headers={"Authorization": f"Bearer {token}"})
+    assert asked.json()["images"] == 48
+    with httpx.Client(headers={"Accept": "text/html"}, follow_redirects=True) as browser:
+        page = browser.get(f"{address}/", params={"token": token})
+        assert (page.status_code, str(page.url)) == (200, f"{address}/")
+        assert browser.get(f"{address}/api/collection").json()["images"] == 48
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert token not in out + told, "it is printed once"
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Collect what would be served."""
@@ -91,7 +120,7 @@ def test_where_others_can_reach_it_it_says_so(
     assert main(["serve", str(vectors), "--host", "0.0.0.0", "--port", "80"]) == 0
     shown = capsys.readouterr()
     assert shown.out == "http://there\n"
-    assert "warning: all who reach 0.0.0.0 can see and search these images" in shown.err
+    assert "warning: all who reach 0.0.0.0 and know the token can see and search" in shown.err
     assert (served[0]["host"], served[0]["port"]) == ("0.0.0.0", 80)
 
 

@@ -40,7 +40,7 @@ def test_one_object_and_two_files(
     assert main(["verify", str(copy), str(pairs), "--json", "--bootstraps", "20"]) == 0
     shown = capsys.readouterr()
     told = json.loads(shown.out)
-    assert set(told["ways"]) == {"encoder", "raw_pixels", "untrained"}
+    assert set(told["ways"]) == {"encoder", "raw_pixels", "hog", "untrained"}
     assert (told["pairs"], told["images"], told["trained_on"]) == (45, 10, 10)
     assert told["list"] == "pairs.csv"
     assert json.loads((copy / "verification.json").read_text()) == told

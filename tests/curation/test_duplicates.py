@@ -86,6 +86,23 @@ def test_exact_copies_alone_make_a_group(encoder, planted, tmp_path):
     assert {member.reason for member in found.groups[0][1:]} == {"same file"}
 
 
+def test_links_are_no_copies(encoder, planted, tmp_path):
+    photo = (planted / "30.jpg").read_bytes()
+    (tmp_path / "m.jpg").write_bytes(photo)
+    (tmp_path / "a.jpg").symlink_to("m.jpg")
+    (tmp_path / "z.jpg").symlink_to(tmp_path / "a.jpg")
+    (tmp_path / "hard.jpg").hardlink_to(tmp_path / "m.jpg")
+    (tmp_path / "other.jpg").write_bytes((planted / "31.jpg").read_bytes())
+    found = find_duplicates(album_of(encoder, tmp_path))
+    assert (names(found), found.links) == ([], 3)
+    assert "3 more names of the same files are links" in str(found)
+    (tmp_path / "copy.jpg").write_bytes(photo)
+    found = find_duplicates(album_of(encoder, tmp_path))
+    assert names(found) == [["copy.jpg", "hard.jpg"]], "each a file of its own"
+    made = embed_source(encoder, tmp_path, out=tmp_path.parent / f"{tmp_path.name}.vec")
+    assert names(find_duplicates(made.path)) == [["copy.jpg", "hard.jpg"]]
+
+
 def test_keeps_the_largest_then_the_sharpest_then_the_least_compressed(encoder, photo, tmp_path):
     blurred = photo.filter(ImageFilter.GaussianBlur(0.8))
     for name, image, quality in (

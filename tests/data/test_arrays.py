@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,58 @@ def test_arrays_do_not_unpack_to_far_more_than_they_are(
     monkeypatch.setattr(arrays, "FREE_BYTES", 1000)
     with pytest.raises(DataError, match="more than images do"):
         source.open(None)
+
+
+@pytest.mark.parametrize(
+    ("arrays_of", "told"),
+    [
+        ({"labels": np.zeros(3 * 10**7, np.int64)}, "labels in .* must be 11 integers or names"),
+        ({"labels": np.full(11, "x" * 10**7)}, "labels in .* unpack from .* more than labels do"),
+        (
+            {"labels": np.zeros(11, np.int64), "class_names": np.zeros(3 * 10**7, "U1")},
+            "class_names in .* unpack from .* more than class_names do",
+        ),
+    ],
+)
+def test_labels_are_bounded_before_they_take_memory(
+    tmp_path: Path, arrays_of: dict[str, Any], told: str
+) -> None:
+    np.savez_compressed(tmp_path / "a.npz", images=COLOUR, **arrays_of)
+    arrays_of.clear()
+    source = SplitFiles("there", "set", {"": tmp_path / "a.npz"}, read_arrays)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=told):
+            source.open(None)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_images_than_bytes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((5000, 1, 1), np.uint8))
+    source = SplitFiles("there", "set", {"": tmp_path / "a.npz"}, read_arrays)
+    assert len(source.open(None)) == 5000
+    monkeypatch.setattr(arrays, "FREE_IMAGES", 1000)
+    with pytest.raises(DataError, match=r"are 5,000, in \d+ bytes"):
+        source.open(None)
+
+
+def test_labels_that_compress_well_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "FREE_LABEL_BYTES", 0)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in (
+            ("images", np.zeros((9999, 2, 2), np.uint8)),
+            ("labels", np.ones(9999, int)),
+        ):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.save(file, array)
+    source = SplitFiles("there", "set", {"": tmp_path / "a.npz"}, read_arrays)
+    assert source.open(None).class_names == ("1",)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 and no more", b"x" * 1000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +281,16 @@ def test_names_that_could_be_two_images_are_refused(tmp_path: Path) -> None:
         read_pairs(write_lfw(tmp_path), images)
     others = named(*faces().ids, "again/Cy/Cy_0003.jpg")  # nobody asks for this one
     assert told(read_pairs(write_lfw(tmp_path), others), others) == LISTED
+
+
+@pytest.mark.parametrize(("there", "listed"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_names_are_found_in_either_unicode_form(tmp_path: Path, there: str, listed: str) -> None:
+    names = ("caf\u00e9.jpg", "tea.jpg")
+    images = named(*(unicodedata.normalize(there, name) for name in names))
+    asked = [unicodedata.normalize(listed, name) for name in names]
+    table = write_table(tmp_path / "p.csv", path_a=asked[:1], path_b=asked[1:], same=[1])
+    pairs = read_pairs(table, images)
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([0], [1])
 
 
 def test_names_that_are_no_unicode(tmp_path: Path) -> None:

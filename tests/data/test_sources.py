@@ -140,3 +140,15 @@ def test_torch_is_not_wanted_for_any_of_this() -> None:
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("training", "testing")])
+def test_splits_are_found_in_any_spelling(tmp_path: Path, train: str, test: str) -> None:
+    for name in (f"{train}/a/1.jpg", f"{train}/b/2.jpg", f"{test}/b/3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"...")
+    assert splits(tmp_path) == ("train", "test")
+    for spec in (tmp_path / test, tmp_path / "test"):
+        images = open_source(spec)
+        assert (images.ids, images.split) == ((f"{test}/b/3.jpg",), "test")
+        assert images.class_names == ("a", "b")

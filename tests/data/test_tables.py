@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow
 import pyarrow.parquet
@@ -13,7 +14,7 @@ import pytest
 from lookalike.data.decode import UnreadableImage
 from lookalike.data.image_set import ImageSet
 from lookalike.data.split_files import SplitFiles
-from lookalike.data.tables import read_table
+from lookalike.data.tables import read_columns, read_table
 from lookalike.errors import DataError
 
 
@@ -68,8 +69,8 @@ def test_what_is_missing_is_unreadable(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_a_table_needs_a_column_of_paths(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=r"no column `path` \(it has: file, label\)\nfix: "):
-        write(tmp_path / name, {"file": ["a"], "label": [1]})
+    with pytest.raises(DataError, match=r"no column `path` \(it has: photo, label\)\nfix: "):
+        write(tmp_path / name, {"photo": ["a"], "label": [1]})
     with pytest.raises(DataError, match="no images in"):
         write(tmp_path / name, {"path": []})
 
@@ -106,3 +107,95 @@ def test_an_empty_csv_file_has_no_columns(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"")
     with pytest.raises(DataError, match="it has: none"):
         opened(tmp_path / "t.csv")
+
+
+UNKNOWN = ["", "nan", "NaN", "None", "null", "-1", "-1.0", "-2", " nan ", "inf", "-inf", "<NA>"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_what_programs_write_for_no_label_is_none(tmp_path: Path, name: str, unknown: str) -> None:
+    images = write(tmp_path / name, {"path": ["a", "b", "c"], "label": ["x", unknown, "y"]})
+    assert (images.class_names, images.labels.tolist()) == (("x", "y"), [0, -1, 1])
+
+
+@pytest.mark.parametrize("label", ["none", "NA", "nano", "-", "1-2", "information", "0", "-x"])
+def test_what_only_resembles_no_label_is_one(tmp_path: Path, label: str) -> None:
+    images = write(tmp_path / "t.csv", {"path": ["a", "b"], "label": [label, "x"]})
+    assert set(images.class_names) == {label, "x"}
+
+
+@pytest.mark.parametrize("unknown", [-1.0, -7.0, float("nan"), float("inf"), float("-inf"), None])
+def test_floats_that_are_no_class_are_unknown(tmp_path: Path, unknown: float | None) -> None:
+    columns = {"path": ["a", "b", "c"], "label": [3.0, unknown, 20.0]}
+    images = write(tmp_path / "t.parquet", columns)
+    assert (images.class_names, images.labels.tolist()) == (("3", "20"), [0, -1, 1])
+
+
+@pytest.mark.parametrize("label", [[[0], [1]], [["a", "b"], []], [{"a": 1}, {"a": 2}]])
+def test_a_label_of_several_values_is_refused(tmp_path: Path, label: list[Any]) -> None:
+    with pytest.raises(DataError, match="a label must be one value, got"):
+        write(tmp_path / "t.parquet", {"path": ["a", "b"], "label": label})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("file", "label"),
+    [
+        ("Path", "Label"),
+        ("filename", "class"),
+        ("FileName", "Category"),
+        ("image", "label"),
+        ("image_path", "class_name"),
+        ("FILE", "CLASS"),
+    ],
+)
+def test_columns_may_have_their_other_usual_names(
+    tmp_path: Path, suffix: str, file: str, label: str
+) -> None:
+    columns = {"year": [1, 2], file: ["b", "a"], label: ["x", "y"], "size": [3, 4]}
+    images = write(tmp_path / f"t.{suffix}", columns)
+    assert (images.ids, images.class_names) == (("b", "a"), ("x", "y"))
+    assert images.remarks == ("columns that tell nothing of classes: year, size",)
+    assert set(read_columns(tmp_path / f"t.{suffix}")) == {"year", "size"}
+
+
+def test_the_usual_name_goes_before_others(tmp_path: Path) -> None:
+    columns = {"image": ["x"], "path": ["y"], "class": ["c"], "label": ["l"]}
+    images = write(tmp_path / "t.csv", columns)
+    assert (images.ids, images.class_names) == (("y",), ("l",))
+
+
+@pytest.mark.parametrize("comma", [", ", " , ", ",\t", ",  "])
+def test_blanks_behind_commas_lose_nothing(tmp_path: Path, comma: str) -> None:
+    rows = [("label", "path", "year"), ("x", "a b.jpg", "1"), ("", "c.jpg", "2")]
+    (tmp_path / "t.csv").write_text("\n".join(comma.join(row) for row in rows))
+    images = opened(tmp_path / "t.csv")
+    assert [name.rstrip() for name in images.ids] == ["a b.jpg", "c.jpg"]
+    assert (images.class_names, images.labels.tolist()) == (("x",), [0, -1])
+
+
+def test_a_column_that_holds_no_paths_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"column image of .* must hold the paths of files"):
+        write(tmp_path / "t.parquet", {"image": [{"bytes": b"1"}], "label": [1]})
+
+
+FORMS = [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC"), ("NFD", "NFD")]
+
+
+@pytest.mark.parametrize(
+    "text", ["caf\u00e9.jpg", "stra\u00dfe/\u00fcber \u1e69.jpg", "\ud55c\uae00.png"]
+)
+@pytest.mark.parametrize(("there", "told"), FORMS)
+def test_names_are_found_in_either_form(
+    tmp_path: Path, text: str, there: Literal["NFC", "NFD"], told: Literal["NFC", "NFD"]
+) -> None:
+    path = tmp_path / unicodedata.normalize(there, text)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"here")
+    name = unicodedata.normalize(told, text)
+    images = write(tmp_path / "t.csv", {"path": [name, str(tmp_path / name)]})
+    assert [images.read(place) for place in range(2)] == [b"here", b"here"]
+    gone = write(tmp_path / "t.csv", {"path": [f"no {name}"]})
+    with pytest.raises(UnreadableImage):
+        gone.read(0)

@@ -1,6 +1,7 @@
 """What paths say of splits and classes: each rule of the module's first lines, and their edges."""
 
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -51,6 +52,96 @@ def test_splits_number_their_classes_together():
 @pytest.mark.parametrize("other", ["more/b/2.jpg", "loose.jpg"])
 def test_something_beside_the_splits_makes_them_classes(other):
     assert tree("train/a/1.jpg", "test/a/2.jpg", other).splits() == ()
+
+
+@pytest.mark.parametrize("other", ["more/b/2.jpg", "loose.jpg"])
+def test_splits_beside_something_else_are_no_classes_and_it_is_said(other):
+    images = tree("train/a/1.jpg", "test/a/2.jpg", other).open(None)
+    assert (len(images), images.class_names) == (3, ())
+    assert "called like splits" in images.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Train", "Test"),
+        ("TRAIN", "VAL"),
+        ("train", "eval"),
+        ("train", "dev"),
+        ("Training", "Testing"),
+        ("train", "evaluation"),
+        ("train", "test", "unlabeled"),
+        ("Train", "Valid", "Unlabelled"),
+        ("train", "validation", "dev", "test"),
+    ],
+)
+def test_splits_are_no_classes_however_they_are_spelt(names):
+    paths = [
+        f"{name}/{kind}/{number}.jpg" for name in names[:2] for kind in "ab" for number in "12"
+    ]
+    whole = tree(*paths, *(f"{name}/3.jpg" for name in names[2:]))
+    assert len(whole.splits()) == len(names)
+    assert whole.splits()[0] == "train"
+    for name in names[:2]:
+        images = whole.open(name)
+        assert images.ids == tuple(sorted(path for path in paths if path.startswith(f"{name}/")))
+        assert images.class_names == ("a", "b")
+        assert images.labels.tolist() == [0, 0, 1, 1]
+    assert whole.open(None).ids == whole.open(names[0]).ids
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("2019", "2020"),
+        ("2021-07", "2021-08", "2022-01"),
+        ("20210714", "20210715"),
+        ("2021_07_14 Paris", "2021_08_01 Rome"),
+        ("14.07.2021", "15.07.2021"),
+        ("July 2021", "August 2021"),
+        ("Jan", "Feb", "Mar"),
+        ("DCIM", "Screenshots"),
+        ("100CANON", "101CANON"),
+        ("100MSDCF", "102_PANA"),
+        ("100APPLE", "Camera Roll"),
+        ("2019", "2020", "2021", "family"),
+    ],
+)
+def test_dates_and_cameras_are_no_classes(folders):
+    images = tree(*(f"{folder}/{number}.jpg" for folder in folders for number in "12")).open(None)
+    assert images.class_names == ()
+    assert set(images.labels.tolist()) == {-1}
+    assert "dates or cameras" in images.remarks[0]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        [str(number) for number in range(10)],
+        [f"{number:02d}" for number in range(1, 13)],
+        [f"{number:04d}" for number in range(1800, 2400)],
+        ["n01440764", "n01443537"],
+        ["cat", "dog", "2019"],
+        ["train", "bus", "car"],
+        ["may", "rose", "lily"],
+        ["100001", "100002"],
+        ["19th century", "20th century"],
+    ],
+)
+def test_names_that_only_resemble_dates_are_classes(folders):
+    images = tree(*(f"{folder}/1.jpg" for folder in folders)).open(None)
+    assert sorted(images.class_names) == sorted(folders)
+    assert images.remarks == ()
+
+
+def test_a_stray_image_beside_class_folders_is_of_no_class_and_takes_none_away():
+    paths = [f"{kind}/{number:02d}.jpg" for kind in "ab" for number in range(10)]
+    images = tree(*paths, "stray.jpg").open(None)
+    assert classes(images) == {path: path[0] for path in paths} | {"stray.jpg": None}
+    assert images.remarks == ("1 image lies beside the folders and so without a class",)
+    images = tree(*paths, *(f"{number}.jpg" for number in range(9))).open(None)
+    assert images.class_names == ()
+    assert "9 images lie beside the folders, so these are not" in images.remarks[0]
 
 
 def test_train_alone_is_no_split():
@@ -105,3 +196,12 @@ class Ignored:
 
 
 IGNORED = [Ignored("train/notes.txt"), Ignored("test/notes.txt"), Ignored(".hidden/x")]
+
+
+def test_names_in_two_unicode_forms_are_one_class():
+    paths = [f"{unicodedata.normalize(form, 'café')}/{form}.jpg" for form in ("NFC", "NFD")]
+    whole = tree(f"train/{paths[0]}", "train/tea/1.jpg", f"test/{paths[1]}", "test/tea/2.jpg")
+    assert [whole.open(split).class_names for split in ("train", "test")] == [("café", "tea")] * 2
+    assert whole.open("test").labels.tolist() == [0, 1]
+    alone = tree(*paths).open(None)
+    assert set(classes(alone).values()) == {None}, "one folder tells nothing of classes"

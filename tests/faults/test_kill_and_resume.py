@@ -3,11 +3,14 @@
 import hashlib
 import json
 import os
+import pty
 import random
+import select
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -121,7 +124,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_killed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_exits_75_and_is_resumed(tmp_path, photos, number):
     finish(start(photos, tmp_path / "whole"))
     process = start(photos, tmp_path / "run")
@@ -132,6 +135,41 @@ def test_a_signal_saves_exits_75_and_is_resumed(tmp_path, photos, number):
     assert "run the same command again" in errors
     finish(start(photos, tmp_path / "run"))
     assert ending(tmp_path / "run") == ending(tmp_path / "whole")
+
+
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "lookalike", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_terminal_that_closes_lets_the_run_save(tmp_path, photos, processes):
+    out = tmp_path / "run"
+    words = ["train", str(photos), "--out", str(out), *ARGUMENTS, "--epochs", "500"]
+    place, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *words, "--processes", str(processes)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    os.close(terminal)
+    reader = threading.Thread(target=read_until_closed, args=(place, out, process))
+    reader.start()  # a terminal that nobody reads would hold the run up
+    reader.join()
+    os.close(place)
+    assert process.wait(timeout=300) == 75
+    assert json.loads((out / "run.json").read_text())["status"] == "preempted"
+
+
+def read_until_closed(place, out, process):
+    while process.poll() is None and saved(out) < 3:
+        if select.select([place], [], [], 0.05)[0]:
+            os.read(place, 2**16)
 
 
 @pytest.mark.slow

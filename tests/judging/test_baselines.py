@@ -10,6 +10,7 @@ from lookalike.data.quarantine import Quarantine
 from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError
+from lookalike.evaluation.hog import hog_with_colours
 from lookalike.evaluation.pixels import raw_pixels
 from lookalike.inference import Encoder
 from lookalike.judging.baselines import LAYER, describe_images, list_ways
@@ -49,6 +50,7 @@ def test_each_way_describes_the_images_that_can_be_read(images):
     expected = {
         "encoder": encoder.represent(squares),
         "raw_pixels": raw_pixels(squares),
+        "hog": hog_with_colours(squares),
         "untrained": encoder.restarted(seed=7).represent(squares),
         f"{LAYER}half": encoder.represent(squares)[:, :2],
     }

@@ -56,7 +56,7 @@ def test_colours_are_told_apart_and_the_largest_is_first(encoder, photos):
     ]
     assert {each.share for each in found.groups} == {1.0}
     assert found.groupings["encoder"].agreement.ami == 1
-    assert list(found.groupings) == ["encoder", "raw_pixels", "untrained"]
+    assert list(found.groupings) == ["encoder", "raw_pixels", "hog", "untrained"]
     assert "k-means into 3 clusters, one a class" in found.reason
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,18 @@ from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.embeddings import Embeddings
 from lookalike.errors import DataError
+from lookalike.evaluation.hog import hog_with_colours
 from lookalike.evaluation.knn import knn_accuracy, leave_one_out_accuracy
 from lookalike.evaluation.linear_probe import linear_probe
 from lookalike.evaluation.pixels import raw_pixels
+from lookalike.evaluation.principal import principal_axes
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import alpha_req, effective_rank
 from lookalike.evaluation.uniformity import uniformity
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.inference import Encoder
+from lookalike.judging.baselines import pixel_axes, project
+from lookalike.judging.kept import KeptMeasures
 from lookalike.judging.scorecard import score
 
 SIZE = 16
@@ -81,6 +87,7 @@ def test_the_numbers_are_those_of_the_parts(split):
     for measures, describe in (
         (card.encoder, encoder.represent),
         (card.baselines["raw_pixels"], raw_pixels),
+        (card.baselines["hog"], hog_with_colours),
         (card.baselines["untrained"], encoder.restarted(seed=0).represent),
     ):
         bank, queries = (embeddings(split, describe, which) for which in ("train", "test"))
@@ -100,6 +107,30 @@ def test_the_numbers_are_those_of_the_parts(split):
         assert measures.uniformity == pytest.approx(uniformity(vectors), abs=1e-4)
         assert measures.dim == vectors.shape[1]
     assert (card.query_images, card.bank_images, card.unreadable) == (12, 27, 0)
+
+
+def test_pixels_are_probed_by_their_principal_components(split):
+    """Fitted on the images that vote: what is asked about must not say which components matter."""
+    card = score(an_encoder(), split, k=3)
+    bank, queries = (embeddings(split, raw_pixels, which) for which in ("train", "test"))
+    axes = pixel_axes(bank, seed=0)
+    few = [project(each, axes) for each in (bank, queries)]
+    pixels, components = card.baselines["raw_pixels"], card.baselines["pca_pixels"]
+    assert components.knn_top1 == knn_accuracy(*few, k=3)
+    assert components.linear_top1 == pixels.linear_top1 == linear_probe(*few).accuracy
+    assert components.recall_at_1 == retrieval(few[1]).recall_at_k[1]
+    assert components.dim == few[0].vectors.shape[1] == 27  # as many as images that vote
+    assert pixels.dim == 3 * SIZE**2
+    for name in ("knn_top1", "linear_top1", "recall_at_1", "alignment"):
+        assert all(getattr(each, name) is not None for each in card.baselines.values()), name
+
+
+def test_wide_gradients_are_probed_by_their_first_components(split, monkeypatch):
+    monkeypatch.setattr("lookalike.judging.scorecard.HOG_PROBED", 5)
+    found = score(an_encoder(), split).baselines["hog"].linear_top1
+    sides = [embeddings(split, hog_with_colours, which) for which in ("train", "test")]
+    axes = principal_axes(torch.from_numpy(sides[0].vectors), count=5)
+    assert found == linear_probe(*(project(each, axes) for each in sides)).accuracy
 
 
 def test_a_class_asked_about_once_has_nothing_to_search_for(tmp_path):
@@ -140,7 +171,7 @@ def test_layers_are_judged_as_the_encoder_is(split):
     assert half.knn_top1 == knn_accuracy(bank, queries, k=3)
     assert half.linear_top1 == linear_probe(bank, queries).accuracy
     assert half.dim == bank.vectors.shape[1]
-    assert set(card.baselines) == {"raw_pixels", "untrained"}
+    assert set(card.baselines) == {*BASELINES} - {"starting"}
     without = score(encoder, split, k=3)
     assert without.to_json() | {"layers": card.to_json()["layers"]} == card.to_json()
     row = next(line for line in card.lines() if line.startswith("  first half"))
@@ -222,9 +253,10 @@ def test_without_labels_only_what_needs_none_is_measured(tmp_path):
 def test_a_table_shows_the_encoder_beside_its_baselines(split):
     card = score(an_encoder(), split)
     lines = card.lines()
-    assert lines[0].split() == ["encoder", "raw", "pixels", "untrained"]
+    names = ["encoder", "raw pixels", "PCA of pixels", "HOG with colours", "untrained network"]
+    assert re.split(r"\s{2,}", lines[0].strip()) == names
     row = next(line for line in lines if line.startswith("kNN top-1")).split()
-    shown = [card.encoder, card.baselines["raw_pixels"], card.baselines["untrained"]]
+    shown = [card.encoder, *card.baselines.values()]
     assert row[2:] == [f"{measures.knn_top1:.1%}" for measures in shown]
     assert any("k = 1" in line and "T = 0.1" in line for line in lines)
     assert any("12 images asked, 27 vote" in line for line in lines)
@@ -272,9 +304,59 @@ def test_an_encoder_that_started_from_published_weights_is_compared_with_them(
     backbone = build_backbone("mine.py:mine", **arguments)
     encoder = Encoder(backbone, size=SIZE, name="mine.py:mine", arguments=arguments)
     card = score(encoder, split)
-    assert set(card.baselines) == {"raw_pixels", "untrained", "starting"}
+    assert set(card.baselines) == {*BASELINES}
     assert card.to_json()["starting_knn_top1"] == card.baselines["starting"].knn_top1
     assert card.baselines["starting"] != card.baselines["untrained"]
+
+
+def test_kept_baselines_are_not_measured_again(split, tmp_path, monkeypatch):
+    kept = KeptMeasures(tmp_path / "kept")
+    measured = []
+    monkeypatch.setattr(
+        "lookalike.judging.baselines.hog_with_colours",
+        lambda squares: measured.append(len(squares)) or hog_with_colours(squares),
+    )
+    plain = score(an_encoder(), split).to_json()
+    measured.clear()
+    first = score(an_encoder(), split, kept=kept).to_json()
+    assert measured
+    measured.clear()
+    assert score(an_encoder(), split, kept=kept).to_json() == first == plain
+    assert not measured
+
+    other = score(an_encoder(seed=5), split, kept=kept).to_json()  # another encoder, same baselines
+    assert not measured
+    assert other["fingerprint"] != first["fingerprint"]
+    assert other["hog_knn_top1"] == first["hog_knn_top1"]
+    for changed in ({"k": 5}, {"temperature": 0.5}, {"seed": 1}):  # these are other numbers
+        found = score(an_encoder(), split, kept=kept, **changed).to_json()
+        assert measured, changed
+        assert found == score(an_encoder(), split, **changed).to_json()
+        measured.clear()
+
+
+@pytest.mark.parametrize("change", ["pixels", "label", "name", "order"])
+def test_other_images_have_other_baselines(split, tmp_path, change):
+    """Also where files keep their names and sizes, or move from class to class."""
+    kept = KeptMeasures(tmp_path / "kept")
+    images = {which: open_source(split, split=which) for which in ("train", "test")}
+    score(an_encoder(), images["test"], bank=images["train"], kept=kept)
+    before = set(kept.folder.iterdir())
+    if change == "pixels":
+        one, two = (split / f"train/{name}/0.png" for name in ("red", "green"))
+        first = one.read_bytes()
+        one.write_bytes(two.read_bytes())
+        two.write_bytes(first)
+    elif change == "name":
+        (split / "train/red/0.png").rename(split / "train/red/00.png")
+    elif change == "label":
+        (split / "train/red/0.png").rename(split / "train/blue/x.png")
+    bank = open_source(split, split="train")
+    if change == "order":
+        bank = bank.select(range(len(bank))[::-1])
+    changed = score(an_encoder(), images["test"], bank=bank, kept=kept)
+    assert changed.to_json() == score(an_encoder(), images["test"], bank=bank).to_json()
+    assert len(set(kept.folder.iterdir()) - before) == 4
 
 
 def test_progress_counts_every_image(split):

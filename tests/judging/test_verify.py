@@ -64,7 +64,7 @@ def test_it_is_verification_of_the_cosines(images: ImageSet) -> None:
     encoder, pairs = an_encoder(), all_pairs(images)
     card = verify_pairs(encoder, images, pairs, seed=2, bootstraps=20)
     squares = torch.from_numpy(load_squares(images, SIZE)[0])
-    assert list(card.ways) == ["encoder", "raw_pixels", "untrained"]
+    assert list(card.ways) == ["encoder", "raw_pixels", "hog", "untrained"]
     for way, vectors in (
         ("encoder", encoder.represent(squares)),
         ("raw_pixels", raw_pixels(squares)),

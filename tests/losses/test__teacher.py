@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lookalike.losses._teacher import prepare
+from lookalike.losses._teacher import prepare, standardised
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,23 @@ def test_the_teacher_alone_is_cut_off():
 def test_a_mean_over_nothing_is_refused():
     with pytest.raises(ValueError, match="rows must be at least 1, got 0"):
         prepare(torch.ones(0, 3), torch.ones(0, 3))
+
+
+def test_standardised_rows_have_mean_0_and_variance_1():
+    rows = standardised(3 + 7 * torch.randn(6, 5, dtype=torch.float64))
+    torch.testing.assert_close(rows.mean(1), torch.zeros(6, dtype=torch.float64))
+    torch.testing.assert_close(rows.var(1), torch.ones(6, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_of_two_classes_it_tells_the_sign_alone():
+    rows = standardised(torch.tensor([[1.0, 9.0], [3.0, 2.0]]))
+    half = 0.5**0.5
+    torch.testing.assert_close(rows, torch.tensor([[-half, half], [half, -half]]))
+
+
+def test_equal_logits_are_0_with_a_finite_gradient():
+    rows = torch.full((2, 4), 5.0, requires_grad=True)
+    got = standardised(rows)
+    assert not got.any()
+    got[:, 0].sum().backward()
+    assert bool(rows.grad.isfinite().all())

@@ -120,3 +120,16 @@ def test_nonsense_is_refused(wrong, message):
     given = {"student_logits": student, "teacher_logits": teacher, "labels": LABELS}
     with pytest.raises(ValueError, match=message):
         dkd_loss(**{**given, **wrong})
+
+
+def test_standardised_it_is_the_loss_of_what_torch_standardises():
+    student, teacher = logits(3)
+    both = [(z - z.mean(1, keepdim=True)) / z.std(1, keepdim=True) for z in (student, teacher)]
+    got = dkd_loss(student, teacher, LABELS, temperature=2.0, standardise=True)
+    torch.testing.assert_close(got, dkd_loss(*both, LABELS, temperature=2.0), rtol=1e-6, atol=0)
+    same = dkd_loss(3 * teacher + 2, teacher, LABELS, standardise=True)
+    assert abs(same.item()) < 1e-11
+    student.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda z: dkd_loss(z, teacher, LABELS, standardise=True, beta=1.0), student
+    )

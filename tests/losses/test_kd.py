@@ -119,3 +119,28 @@ def test_it_is_the_teacher_whose_classes_weigh():
 def test_nonsense_is_refused(temperature):
     with pytest.raises(ValueError, match="temperature must be above 0"):
         kd_loss(*logits(), temperature=temperature)
+
+
+def test_standardised_it_is_the_loss_of_what_torch_standardises():
+    student, teacher = logits(3)
+    both = [(z - z.mean(1, keepdim=True)) / z.std(1, keepdim=True) for z in (student, teacher)]
+    got = kd_loss(student, teacher, temperature=2.0, standardise=True)
+    torch.testing.assert_close(got, kd_loss(*both, temperature=2.0), rtol=1e-6, atol=0)
+    student.requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: kd_loss(z, teacher, standardise=True), student)
+
+
+def test_standardised_neither_scale_nor_shift_of_a_row_matters():
+    student, teacher = logits(4)
+    scale = torch.tensor([[0.2], [1.0], [3.0], [10.0], [0.5], [7.0]], dtype=torch.float64)
+    want = kd_loss(student, teacher, standardise=True)
+    got = kd_loss(scale * student - 4, teacher / scale + 1, standardise=True)
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=0)
+    same = kd_loss(scale * teacher + 2, teacher, standardise=True)
+    assert abs(same.item()) < 1e-12
+    assert kd_loss(scale * teacher + 2, teacher).item() > 0.01
+
+
+def test_one_class_has_nothing_to_standardise():
+    with pytest.raises(ValueError, match="classes must be at least 2, got 1"):
+        kd_loss(torch.ones(3, 1), torch.ones(3, 1), standardise=True)

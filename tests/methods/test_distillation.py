@@ -158,3 +158,23 @@ def test_classes_must_agree():
 def test_what_cannot_be_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         a_method(**wrong)
+
+
+@pytest.mark.parametrize("response", ["kd", "dkd"])
+def test_answers_may_be_standardised_first(response):
+    """A teacher whose logits are three times as wide then teaches the same."""
+    method = a_method(response=response, standardise=True, label_weight=0.0, temperature=2.0)
+    batch = a_batch()
+    logits, (said,) = parts(method, batch)
+    labels = (batch.labels,) if response == "dkd" else ()
+    loss = {"kd": kd_loss, "dkd": dkd_loss}[response]
+    want = 0.9 * loss(logits, said, *labels, temperature=2.0, standardise=True)
+    torch.testing.assert_close(method(batch).loss, want)
+    method.teachers[0].network[2].weight.data.mul_(3)
+    method.teachers[0].network[2].bias.data.mul_(3)
+    torch.testing.assert_close(method(batch).loss, want)
+
+
+def test_other_answers_are_not_standardised():
+    with pytest.raises(ValueError, match="standardise must be False with response dist, got True"):
+        a_method(response="dist", standardise=True)

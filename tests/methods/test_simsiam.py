@@ -9,7 +9,7 @@ from lookalike.backbones.build import build_backbone
 from lookalike.methods.base import Batch
 from lookalike.methods.simsiam import SimSiam
 from lookalike.training.optim import sgd
-from lookalike.training.schedule import set_learning_rate
+from lookalike.training.schedule import own_rates, scale_rates
 
 
 def a_method(**arguments):
@@ -55,11 +55,11 @@ def test_the_predictors_rate_stays():
     """S5."""
     method = a_method()
     optimizer = sgd(method, method.constant_rate, lr=0.1)
-    set_learning_rate(optimizer, 0.01)
+    scale_rates(optimizer, own_rates(optimizer), 0.5)
     predictor = {id(each) for each in method.predictor.parameters()}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            assert group["lr"] == (0.1 if id(parameter) in predictor else 0.01)
+            assert group["lr"] == (0.1 if id(parameter) in predictor else 0.05)
 
 
 @pytest.mark.parametrize(

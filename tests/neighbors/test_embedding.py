@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +13,18 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
+from PIL import Image
 
+from lookalike.curation.album import embed_album
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, LookalikeError, UsageError
 from lookalike.inference import load_encoder
+from lookalike.neighbors import embedding as embedding_module
 from lookalike.neighbors import parts as parts_module
 from lookalike.neighbors import writing
 from lookalike.neighbors.collection import open_collection
 from lookalike.neighbors.embedding import add_source, embed_source
+from lookalike.neighbors.pictures import find_images
 from lookalike.neighbors.writing import remove_rows
 
 LOSSES = {"max_unreadable": 0.1}
@@ -212,3 +217,157 @@ def test_only_what_is_new_is_added(encoder, photos, tmp_path):
         next(encoder.backbone.parameters()).add_(1)
     with pytest.raises(UsageError, match="what is to be added is of encoder"):
         add_source(back, encoder, photos / "b")
+
+
+def camera(folder, *, seed, count=6):
+    """Write photos that are called alike whatever they show."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    for number in range(count):
+        pixels = random.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"IMG_{number:04d}.png")
+    return folder
+
+
+def vectors_by_id(collection):
+    ids = [collection.ids[row] for row in collection.present]
+    return dict(zip(ids, collection.vectors[collection.present].tolist(), strict=True))
+
+
+def test_images_called_like_others_are_not_taken_for_them(encoder, tmp_path):
+    first, second = (camera(tmp_path / name, seed=seed) for seed, name in enumerate("ab"))
+    made = embed_source(encoder, first, out=tmp_path / "v").collection
+    with pytest.raises(UsageError, match=r"other images already: 6 of the 6 .*\n.*--prefix"):
+        embed_source(encoder, second, out=tmp_path / "v")
+    with pytest.raises(UsageError, match=r"6 of the 6 images .* called like others.*\n.*--prefix"):
+        add_source(made, encoder, second)
+    assert not (tmp_path / "v/parts").exists()
+    both = add_source(made, encoder, second, prefix="b/").collection
+    alone = embed_source(encoder, second, out=tmp_path / "w").collection
+    wanted = {f"b/{name}": vector for name, vector in vectors_by_id(alone).items()}
+    assert vectors_by_id(both) == vectors_by_id(made) | wanted
+    rows = both.rows_of(wanted)
+    ((found, images),) = find_images(both, rows)
+    assert found.tolist() == rows.tolist()
+    assert images.read(0) == (second / "IMG_0000.png").read_bytes()
+    again = add_source(both, encoder, second, prefix="b/")
+    assert (again.known, again.spent.images) == (6, 0)
+
+
+def test_copies_of_the_same_images_elsewhere_are_known(encoder, tmp_path):
+    first = camera(tmp_path / "a", seed=0)
+    made = embed_source(encoder, first, out=tmp_path / "v").collection
+    shutil.copytree(first, tmp_path / "copy")
+    assert add_source(made, encoder, tmp_path / "copy").known == 6
+    assert embed_source(encoder, tmp_path / "copy", out=tmp_path / "v").spent.images == 0
+
+
+@pytest.mark.parametrize("number", [0, 3, 5])
+def test_a_file_that_was_replaced_is_embedded_again(encoder, tmp_path, number):
+    photos = camera(tmp_path / "a", seed=0)
+    made = embed_source(encoder, photos, out=tmp_path / "v").collection
+    name = f"IMG_{number:04d}.png"
+    pixels = np.random.default_rng(9).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photos / name)
+    with pytest.raises(UsageError, match=rf"1 of the 6 images have changed .*{name}.*\n.*--add"):
+        embed_source(encoder, photos, out=tmp_path / "v")
+    mended = add_source(made, encoder, photos)
+    assert (mended.changed, mended.known, mended.spent.images) == (1, 5, 1)
+    anew = embed_source(encoder, photos, out=tmp_path / "w").collection
+    assert vectors_by_id(mended.collection) == vectors_by_id(anew)
+    assert embed_source(encoder, photos, out=tmp_path / "v").spent.images == 0
+
+
+def test_a_file_that_was_mended_is_not_left_out_silently(encoder, tmp_path):
+    photos = camera(tmp_path / "a", seed=0)
+    whole = (photos / "IMG_0002.png").read_bytes()
+    (photos / "IMG_0002.png").write_bytes(whole[:50])
+    made = embed_source(encoder, photos, out=tmp_path / "v", max_unreadable=1).collection
+    assert embed_source(encoder, photos, out=tmp_path / "v").spent.images == 0
+    (photos / "IMG_0002.png").write_bytes(whole)
+    with pytest.raises(UsageError, match="1 of the 6 images have changed"):
+        embed_source(encoder, photos, out=tmp_path / "v")
+    assert len(add_source(made, encoder, photos).collection) == 6
+    assert embed_source(encoder, photos, out=tmp_path / "v").spent.images == 0
+
+
+def test_parts_of_files_that_changed_meanwhile_are_made_again(encoder, tmp_path):
+    first, second = (camera(tmp_path / name, seed=seed) for seed, name in enumerate("ab"))
+    embed_source(encoder, first, out=tmp_path / "v", shard="0/2")
+    assert (tmp_path / "v/parts/00000.npz").exists()
+    made = embed_source(encoder, second, out=tmp_path / "v")
+    assert (made.changed, made.spent.images) == (4, 6)
+    alone = embed_source(encoder, second, out=tmp_path / "w").collection
+    assert vectors_by_id(made.collection) == vectors_by_id(alone)
+
+
+def test_two_at_once_are_told_in_one_line(encoder, photos, tmp_path):
+    out = tmp_path / "v"
+    with embedding_module._making(out), pytest.raises(LookalikeError, match="another process"):
+        embed_source(encoder, photos, out=out, **LOSSES)
+    with embedding_module._making(out, shared=True):
+        embed_source(encoder, photos, out=out, shard="0/3")  # shards share the work
+        with pytest.raises(LookalikeError, match=r"another process .*\n.*wait"):
+            embed_source(encoder, photos, out=out, **LOSSES)
+    assert len(embed_source(encoder, photos, out=out, **LOSSES).collection) == 11
+
+
+@pytest.mark.parametrize("left", ["all", "no plan", "only the plan"])
+def test_an_addition_that_was_killed_as_it_cleared_up_jams_nothing(
+    encoder, tmp_path, monkeypatch, left
+):
+    photos = camera(tmp_path / "a", seed=0)
+    more, third = (camera(tmp_path / name, seed=seed) for seed, name in ((1, "b"), (2, "c")))
+    made = embed_source(encoder, photos, out=tmp_path / "v").collection
+
+    def cut(folder):
+        for path in folder.iterdir():
+            if {"all": False, "no plan": path.suffix == ".json"}.get(left, path.suffix == ".npz"):
+                path.unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedding_module, "remove_parts", cut)
+        with pytest.raises(KeyboardInterrupt):
+            add_source(made, encoder, more, prefix="b/")
+    assert (tmp_path / "v/parts").is_dir()
+    other = add_source(made, encoder, third, prefix="c/").collection
+    same = add_source(other, encoder, more, prefix="b/")
+    assert (len(same.collection), same.known) == (18, 6)
+    assert not (tmp_path / "v/parts").exists()
+    alone = embed_source(encoder, third, out=tmp_path / "w").collection
+    wanted = {f"c/{name}": vector for name, vector in vectors_by_id(alone).items()}
+    assert wanted.items() <= vectors_by_id(other).items()
+
+
+def test_a_folder_that_nobody_may_look_into_is_told_and_counts(encoder, tmp_path, monkeypatch):
+    photos = camera(tmp_path / "a", seed=0)
+    camera(photos / "closed", seed=1)
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).rstrip("/").endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"1 of 7 images .* closed/: cannot be listed: Permission"):
+        embed_source(encoder, photos, out=tmp_path / "v")
+    with pytest.raises(DataError, match="1 of 7 images"):
+        embed_album(encoder, open_source(photos))
+    made = embed_source(encoder, photos, out=tmp_path / "v", max_unreadable=0.2)
+    assert len(made.collection) == 6
+    assert "closed/,cannot be listed" in (tmp_path / "v/unreadable.csv").read_text()
+    assert embed_source(encoder, photos, out=tmp_path / "v").spent.images == 0
+    assert embed_album(encoder, open_source(photos), max_unreadable=0.2).unreadable == 1
+
+
+def test_splits_that_were_not_asked_for_are_told(encoder, tmp_path):
+    for number, split in enumerate(("train", "test", "val")):
+        camera(tmp_path / "a" / split, seed=number, count=number + 2)
+    made = embed_source(encoder, tmp_path / "a", out=tmp_path / "v")
+    assert (len(made.collection), made.left_out) == (2, (("test", 3), ("val", 4)))
+    again = embed_source(encoder, tmp_path / "a", out=tmp_path / "v")
+    assert again.left_out == made.left_out
+    for asked in ({"source": tmp_path / "a", "split": "test"}, {"source": tmp_path / "a/test"}):
+        assert embed_source(encoder, **asked, out=tmp_path / "t").left_out == ()

@@ -11,6 +11,7 @@ from PIL import Image
 import lookalike
 from lookalike.embeddings import Embeddings
 from lookalike.errors import DataError, UsageError
+from lookalike.neighbors import index as module
 from lookalike.neighbors.embedding import embed_source
 from lookalike.neighbors.index import Index
 from lookalike.neighbors.memory import IN_MEMORY
@@ -99,8 +100,36 @@ def test_saving_leaves_removed_images_behind(index, tmp_path):
     assert saved.collection.record.encoder == "a" * 64
     queries = unit(4, seed=1)
     assert saved.search(queries).ids == index.search(queries).ids
+    assert index.save(tmp_path / "b.vec").ids == saved.ids, "the same call goes on, to the same"
+    index.remove("005.jpg")
     with pytest.raises(UsageError, match="is a collection already"):
         index.save(tmp_path / "b.vec")
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_saving_that_was_cut_short_is_gone_on_from(tmp_path, monkeypatch, written):
+    whole = Index.build(unit(8), ids=[f"{n}" for n in range(8)]).save(tmp_path / "a")
+    for batch in range(2):
+        whole.add(unit(3, seed=batch + 1), ids=[f"{batch}-{n}" for n in range(3)])
+    steps = iter(range(written))
+    real = module.append_rows
+
+    def cut(*arguments, **settings):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return real(*arguments, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "append_rows", cut)
+        if written < 2:
+            with pytest.raises(KeyboardInterrupt):
+                whole.save(tmp_path / "cut")
+        else:  # all is written, and the process is killed before it can say so
+            whole.save(tmp_path / "cut")
+    whole.save(tmp_path / "cut")
+    whole.save(tmp_path / "sound")
+    for path in (tmp_path / "sound").iterdir():
+        assert (tmp_path / "cut" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_others_vectors_are_refused(index):

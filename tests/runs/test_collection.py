@@ -8,14 +8,16 @@ from lookalike.data.pairs import read_pairs
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import load_encoder
+from lookalike.judging.verify import verify_pairs
 from lookalike.methods.drlim import DrLIM
 from lookalike.methods.exemplar import Exemplar
 from lookalike.runs.building import load_method
-from lookalike.runs.collection import collect, images_trained_on
+from lookalike.runs.collection import Collection, cut_patches
 from lookalike.runs.job import train
 from lookalike.runs.preview import preview
+from lookalike.runs.readable import collect, images_trained_on
+from lookalike.runs.told import Told, pair_up
 from lookalike.training.progress import Progress
-from lookalike.judging.verify import verify_pairs
 
 SIDES = [(40, 24), (16, 16), (30, 60), (24, 24), (90, 70), (20, 20), (33, 47), (64, 64)]
 TINY = {
@@ -62,8 +64,7 @@ def collected(photos, tmp_path, *, resident=True, max_unreadable=0.0, limit=None
 
 def cut(images, size=16, seed=1):
     with Progress(None, printing=False) as progress:
-        images.cut_patches(size, seed=seed, progress=progress)
-    return images
+        return cut_patches(Told(found=images), size, seed=seed, progress=progress)
 
 
 def test_patches_are_the_same_from_memory_and_from_files(photos, tmp_path):
@@ -71,22 +72,23 @@ def test_patches_are_the_same_from_memory_and_from_files(photos, tmp_path):
     assert kept.resident.pixels.shape == (8, 3, 16, 16)
     assert kept.resident.pixels.dtype == np.uint8
     assert (kept.resident.pixels == read.resident.pixels).all()
-    assert kept.record() == read.record()
-    assert kept.facts.count == read.facts.count == 8
+    assert kept.told.record() == read.told.record()
+    assert kept.told.facts.count == read.told.facts.count == 8
 
 
 def test_a_class_without_images_has_a_name_still_and_labels_count_on(photos, tmp_path):
     images = collected(photos, tmp_path)
-    assert (images.facts.classes, images.facts.class_names) == (2, 2)
-    images.images = images.images.select(np.flatnonzero(images.images.labels == 1))
-    assert (images.facts.classes, images.facts.class_names) == (1, 2)
-    assert images.images.labels.max() < images.facts.class_names
+    facts = Told(found=images).facts
+    assert (facts.classes, facts.class_names) == (2, 2)
+    fewer = images.keep(np.flatnonzero(images.images.labels == 1))
+    facts = Told(found=fewer).facts
+    assert (facts.classes, facts.class_names) == (1, 2)
+    assert fewer.images.labels.max() < facts.class_names
 
 
 def test_the_record_is_that_of_the_whole_images(photos, tmp_path):
     images = collected(photos, tmp_path)
-    before = images.record()
-    assert cut(images).record() == before
+    assert cut(images).told.record() == Told(found=images).record()
 
 
 def test_images_that_break_before_they_are_cut_are_left_out(photos, tmp_path):
@@ -94,8 +96,9 @@ def test_images_that_break_before_they_are_cut_are_left_out(photos, tmp_path):
     broken = sorted(photos.rglob("*.png"))[3]
     content = broken.read_bytes()
     broken.write_bytes(content[:60])
-    cut(images)
-    assert (len(images.images), len(images.sizes), len(images.resident.pixels)) == (7, 7, 7)
+    patches = cut(images)
+    assert (len(patches.images), len(patches.found.sizes), len(patches.cut.pixels)) == (7, 7, 7)
+    assert len(images.images) == 8, "what has been handed on does not change"
     assert broken.name in (tmp_path / "unreadable.csv").read_text()
     broken.write_bytes(content)
     strict = collected(photos, tmp_path, resident=False)
@@ -107,16 +110,16 @@ def test_images_that_break_before_they_are_cut_are_left_out(photos, tmp_path):
 def test_whole_images_are_looked_at_at_the_scale_of_their_patches(photos, tmp_path):
     images = collected(photos, tmp_path)
     side = int(np.median([min(sides) for sides in SIDES]))
-    assert images.picture_size(16) == 16  # no patches
-    cut(images)
-    assert images.picture_size(16) == side
-    assert images.picture_size(4) == 12  # no more than three sides of a patch
-    assert images.picture_size(50) == 50
+    assert Collection(Told(found=images)).picture_size(16) == 16  # no patches
+    patches = cut(images)
+    assert patches.picture_size(16) == side
+    assert patches.picture_size(4) == 12  # no more than three sides of a patch
+    assert patches.picture_size(50) == 50
 
 
 def test_what_is_shown_is_what_views_are_made_of(photos, tmp_path):
     images = collected(photos, tmp_path)
-    pixels, sizes = images.shown(3, size=16, seed=0)
+    pixels, sizes = Collection(Told(found=images)).shown(3, size=16, seed=0)
     assert (pixels.shape, sizes.tolist()) == ((3, 3, 32, 32), [[32, 32]] * 3)
     pixels, sizes = cut(images).shown(3, size=16, seed=0)
     assert (pixels.shape, sizes.tolist()) == ((3, 3, 16, 16), [[16, 16]] * 3)
@@ -177,7 +180,7 @@ def test_a_preview_shows_patches(photos):
 def test_what_a_run_was_trained_on_is_found_again(photos, tmp_path, limit):
     (photos / "a" / "0.png").write_bytes(b"no image")
     images = collected(photos, tmp_path, max_unreadable=0.5, limit=limit)
-    found = images_trained_on({**images.record(), "seed": 0})
+    found = images_trained_on({**Told(found=images).record(), "seed": 0})
     assert found.ids == images.source.ids
     assert len(found) == (limit or len(SIDES))
 
@@ -245,11 +248,13 @@ def test_pairs_find_their_images_and_lose_those_of_unreadable_ones(photos, tmp_p
     (photos / "a" / "2.png").write_bytes(b"no image")
     images = collected(photos, tmp_path, resident=resident, max_unreadable=0.5)
     path = write_pairs(tmp_path / "pairs.csv")
-    images.read_pairs(path)
-    assert names_of(images.pairs, images.images) == [pair for pair in PAIRS if "2" not in pair]
-    assert images.pairs.skipped == 3
-    told = images.tell_labels("pairs", DrLIM)
-    assert told == ", 7 of them in 8 pairs to learn from, 3 pairs of unreadable images left out"
+    told = pair_up(images, path)
+    assert names_of(told.pairs, images.images) == [pair for pair in PAIRS if "2" not in pair]
+    assert told.pairs.skipped == 3
+    assert (
+        told.in_words("pairs", DrLIM)
+        == ", 7 of them in 8 pairs to learn from, 3 pairs of unreadable images left out"
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,7 +270,7 @@ def test_pairs_find_their_images_and_lose_those_of_unreadable_ones(photos, tmp_p
 def test_pairs_that_say_too_little_or_too_much(photos, tmp_path, pairs, more, said):
     images = collected(photos, tmp_path)
     with pytest.raises(DataError, match=said):
-        images.read_pairs(write_pairs(tmp_path / "pairs.csv", pairs, *more))
+        pair_up(images, write_pairs(tmp_path / "pairs.csv", pairs, *more))
 
 
 @pytest.mark.parametrize("resident_mb", [1, 0])

@@ -1,6 +1,5 @@
 """What is left open is chosen for the images and the machine, each choice with its reason."""
 
-import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +17,7 @@ from lookalike.methods.sftn import SFTN
 from lookalike.methods.simclr import SimCLR
 from lookalike.runs.defaults import resolve
 from lookalike.runs.facts import Facts
-from lookalike.runs.job import train
+from lookalike.runs.job import asked_for
 from lookalike.views.plans import EXEMPLAR
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -28,9 +27,7 @@ CIFAR = Facts(count=50_000, side=32, resident=True)
 
 
 def resolved(facts=HANDS, device=CPU, **given):
-    parameters = inspect.signature(train).parameters.values()
-    asked = {each.name: each.default for each in parameters} | {"method": "simclr"} | given
-    return resolve(asked, SimCLR, facts, device)
+    return resolve(asked_for("photos", **{"method": "simclr", **given}), SimCLR, facts, device)
 
 
 @pytest.mark.parametrize("device", [CPU, GPU], ids=str)
@@ -131,21 +128,19 @@ class Bank(SimCLR):
 
 
 def test_a_method_may_say_what_fits_the_data_and_its_backbone():
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
-    settings = resolve(asked | {"method": "simclr"}, Bank, HANDS, CPU)
+    settings = resolve(asked_for("photos"), Bank, HANDS, CPU)
     assert settings.method_arguments["out_dim"] == 773
     assert settings.backbone == "small_conv"
     reasons = {choice.name: choice.reason for choice in settings.choices}
     assert reasons["method.out_dim"] == "half of 1546 images of 5 classes"
     given = {"method": "simclr", "method_arguments": {"out_dim": 5}}
-    assert resolve(asked | given, Bank, HANDS, CPU).method_arguments["out_dim"] == 5
+    assert resolve(asked_for("photos", **given), Bank, HANDS, CPU).method_arguments["out_dim"] == 5
 
 
 def test_patches_are_the_papers_and_are_not_cropped_further():
     """A GPU's 224 px, and a CPU's crops from a fifth of the image, are for whole photos."""
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
     for facts in (HANDS, PHOTOS, CIFAR):
-        settings = resolve(asked | {"method": "exemplar"}, Exemplar, facts, CPU)
+        settings = resolve(asked_for("photos", method="exemplar"), Exemplar, facts, CPU)
         assert (settings.size, settings.backbone) == (32, "exemplar_small")
         assert settings.method_arguments == {"image_count": facts.count}
         assert settings.plan == EXEMPLAR
@@ -153,38 +148,36 @@ def test_patches_are_the_papers_and_are_not_cropped_further():
 
 
 def test_a_bank_must_hold_every_image():
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
-    asked |= {"method": "npid", "method_arguments": {"image_count": 5}}
+    asked = asked_for("photos", method="npid", method_arguments={"image_count": 5})
     with pytest.raises(UsageError, match="5 is less than the 1546 images"):
         resolve(asked, NPID, HANDS, CPU)
 
 
 def test_proxies_are_as_many_as_classes_and_not_fewer():
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
-    asked |= {"method": "proxy_nca"}
-    assert resolve(asked, ProxyNCA, HANDS, CPU).method_arguments == {"class_count": 5}
+    def settled(**given):
+        return resolve(asked_for("photos", method="proxy_nca", **given), ProxyNCA, HANDS, CPU)
+
+    assert settled().method_arguments == {"class_count": 5}
     for count in (5, 8):
         given = {"method_arguments": {"class_count": count}}
-        assert resolve(asked | given, ProxyNCA, HANDS, CPU).method_arguments["class_count"] == count
+        assert settled(**given).method_arguments["class_count"] == count
     with pytest.raises(UsageError, match="4 is less than the 5 classes"):
-        resolve(asked | {"method_arguments": {"class_count": 4}}, ProxyNCA, HANDS, CPU)
+        settled(method_arguments={"class_count": 4})
 
 
 def test_a_method_that_looks_at_one_view_may_look_twice_as_often():
     """Minutes are counted in pictures: half as many an image, twice as many epochs."""
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
     facts = Facts(count=10_000, side=32, resident=True)
     one, two = (
-        resolve(asked | {"method": "simclr", "views": views}, SimCLR, facts, CPU).epochs
+        resolve(asked_for("photos", views=views), SimCLR, facts, CPU).epochs
         for views in ("npid", "simclr_small")
     )
     assert (one, two) == (24, 12)
 
 
 def test_a_student_reaches_the_method_that_trains_for_one():
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
     given = {"student": "resnet18", "student_arguments": {"width": 8}}
-    settings = resolve(asked | given | {"method": "sftn"}, SFTN, HANDS, CPU)
+    settings = resolve(asked_for("photos", method="sftn", **given), SFTN, HANDS, CPU)
     assert settings.method_arguments == {**given, "class_count": 5}
 
 
@@ -203,18 +196,16 @@ def test_what_a_method_does_not_take_is_refused_with_one_that_does(given, fix):
 
 @pytest.mark.parametrize("method", [Metric, ProxyNCA])
 def test_with_labels_a_cpu_gets_the_small_network(method):
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
     labelled = replace(HANDS, classes=10, largest_class=155)
-    settings = resolve(asked | {"method": "metric"}, method, labelled, CPU)
+    settings = resolve(asked_for("photos", method="metric"), method, labelled, CPU)
     assert (settings.backbone, settings.backbone_arguments) == ("small_conv", {})
-    larger = resolve(asked | {"method": "metric"}, method, labelled, torch.device("cuda"))
+    larger = resolve(asked_for("photos", method="metric"), method, labelled, torch.device("cuda"))
     assert larger.backbone == "resnet18"
 
 
 def test_pairs_are_counted_as_the_images_they_show():
     """Minutes stay minutes with a long list, and a GPU shows images about as often as ever."""
-    asked = {each.name: each.default for each in inspect.signature(train).parameters.values()}
-    asked |= {"method": "drlim"}
+    asked = asked_for("photos", method="drlim")
     listed = {}
     for count in (100, 6000, 60_000):
         same = np.arange(count) % 2 == 0

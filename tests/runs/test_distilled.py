@@ -10,9 +10,9 @@ from PIL import Image
 
 from lookalike.backbones.build import build_backbone
 from lookalike.data.sources import open_source
-from lookalike.runs.distilled import compare, distill
 from lookalike.errors import UsageError
 from lookalike.inference import Encoder
+from lookalike.runs.distilled import compare, distill
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 220, 40), "blue": (40, 40, 220)}
 

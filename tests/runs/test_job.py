@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.checkpoint import load_checkpoint
 from lookalike.data.resident import load_squares
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError, UsageError
@@ -283,6 +284,30 @@ def test_images_that_cannot_be_laid_out_are_told_before_a_run_begins(photos, tmp
     with pytest.raises(UsageError, match=r"--sampling identities: batch_size must be above"):
         train(photos, out=tmp_path / "run", **settings)
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+OWN_OPTIMIZER = (
+    '"""Mine."""\n'
+    "from torch.optim import SGD\n\n\n"
+    "def apart(module, constant_rate=(), *, lr: float = 1.0):\n"
+    '    """A backbone\'s rate below a head\'s."""\n'
+    "    body = list(module.backbone.parameters())\n"
+    "    head = list(module.projector.parameters())\n"
+    "    return SGD([{'params': body, 'lr': 0.01}, {'params': head, 'lr': 0.1}], lr=lr)\n"
+)
+
+
+def test_an_optimizer_of_ones_own_keeps_the_rates_of_its_groups(photos, tmp_path):
+    """Both follow the schedule, at 0.01 and 0.1 times the same share of their peaks."""
+    path = tmp_path / "optimizers.py"
+    path.write_text(OWN_OPTIMIZER)
+    settings = {**BY_CLASS, "optim": f"{path}:apart", "warmup_epochs": 0}
+    run = train(photos, out=tmp_path / "run", **settings)
+    state = load_checkpoint(run.path / "checkpoints").state["optimizer"]
+    low, high = (group["lr"] for group in state["param_groups"])
+    assert 0 < low < 0.01
+    assert high == pytest.approx(10 * low)
+    assert [row["lr"] for row in run.metrics if "lr" in row][-1] == low
 
 
 def start_from(run, photos, folder, **settings):

@@ -19,11 +19,11 @@ from lookalike.methods.embedding_distillation import EmbeddingDistillation
 from lookalike.methods.feature_distillation import FeatureDistillation
 from lookalike.nn.gather import world_size
 from lookalike.nn.teacher import Teacher
-from lookalike.training.batches import ResidentBatches, Viewing
 from lookalike.runs.building import load_method
-from lookalike.training.distributed import World
 from lookalike.runs.job import train
 from lookalike.runs.kept_answers import InOrder, KeptAnswers
+from lookalike.training.batches import ResidentBatches, Viewing
+from lookalike.training.distributed import World
 from lookalike.training.progress import Progress
 from lookalike.views.plans import METRIC, SUPERVISED_SMALL
 

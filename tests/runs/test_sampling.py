@@ -1,6 +1,5 @@
 """Batches are drawn as the user says, or as the method wants; numbers that do not fit are told."""
 
-import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +10,9 @@ from lookalike.data.pairs import Pairs
 from lookalike.data.samplers import SHUFFLED, Classes, Identities, Paired
 from lookalike.errors import UsageError
 from lookalike.methods.simclr import SimCLR
+from lookalike.runs import job
 from lookalike.runs.defaults import resolve
 from lookalike.runs.facts import Facts
-from lookalike.runs.job import train
 from lookalike.runs.sampling import Sampling, needs_labels, refuse_beside_pairs
 
 CPU = torch.device("cpu")
@@ -44,8 +43,7 @@ class Springs(Triplets):
 
 
 def asked_for(**given):
-    parameters = inspect.signature(train).parameters.values()
-    return {each.name: each.default for each in parameters} | {"method": "simclr"} | given
+    return job.asked_for("photos", **given)
 
 
 def resolved(facts=TEN, method=Triplets, **given):
@@ -172,10 +170,10 @@ def test_batches_that_pairs_do_not_fill_are_told_with_those_that_they_do(given, 
 )
 def test_what_says_nothing_of_pairs_is_refused_beside_them(tmp_path, given, said):
     (tmp_path / "pairs.csv").touch()
-    asked = asked_for(pairs=tmp_path / "pairs.csv")
-    refuse_beside_pairs(asked | {"loss_arguments": {"margin": 2}}, Springs)
+    pairs = tmp_path / "pairs.csv"
+    refuse_beside_pairs(asked_for(pairs=pairs, loss_arguments={"margin": 2}), Springs)
     with pytest.raises(UsageError, match=said) as found:
-        refuse_beside_pairs(asked | given, Springs)
+        refuse_beside_pairs(asked_for(pairs=pairs, **given), Springs)
     assert "\n  fix: leave one out" in str(found.value)
 
 

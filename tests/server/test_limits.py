@@ -65,7 +65,9 @@ def guarded(app: Any = hello, **limits: Any) -> Guard:
     return Guard(app, names=Names.of("127.0.0.1"), **limits)
 
 
-def ask(guard: Guard, body: AsyncIterator[bytes] | None = None, **headers: str) -> list[Any]:
+def ask(
+    guard: Guard, body: AsyncIterator[bytes] | None = None, query: str = "", **headers: str
+) -> list[Any]:
     """Return the messages that the guard sends for one request; its body comes piece by piece."""
 
     async def receive() -> dict[str, Any]:
@@ -85,6 +87,7 @@ def ask(guard: Guard, body: AsyncIterator[bytes] | None = None, **headers: str) 
         "type": "http",
         "method": "POST",
         "path": "/",
+        "query_string": query.encode(),
         "headers": [(name.encode(), each.encode()) for name, each in named.items()],
     }
     asyncio.run(guard(scope, receive, send))
@@ -232,3 +235,64 @@ def test_a_job_that_fails_gives_its_place_back():
             await asyncio.sleep(0.02)  # the place is given back a moment after the answer
 
     asyncio.run(fail())
+
+
+def token_guard() -> Guard:
+    return guarded(token="a-token")
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        ("", {}, 401),
+        ("token=", {}, 401),
+        ("token=a-toke", {}, 401),
+        ("token=b-token", {"accept": "text/html"}, 401),
+        ("", {"authorization": "Bearer b-token"}, 401),
+        ("", {"authorization": "a-token"}, 401),
+        ("", {"authorization": "Bearer"}, 401),
+        ("", {"cookie": "lookalike=a-token"}, 401),  # of a server with another token
+        ("token=a-token", {}, 200),
+        ("", {"authorization": "bearer a-token"}, 200),
+        ("token=a-token", {"accept": "text/html,*/*"}, 303),
+    ],
+)
+def test_where_there_is_a_token_nobody_is_answered_without_it(query, headers, status):
+    assert ask(token_guard(), query=query, **headers)[0]["status"] == status
+
+
+def test_no_header_of_a_cookie_but_the_right_one_passes():
+    guard = token_guard()
+    for value, status in (("a-token", 200), ("b-token", 401), ("", 401), ("a-token2", 401)):
+        assert ask(guard, cookie=f"{guard.cookie}={value}")[0]["status"] == status
+
+
+def test_a_browser_is_given_a_cookie_and_the_token_leaves_the_address():
+    guard = token_guard()
+    sent = ask(guard, query="where=a%3Db&token=a-token&where=c", accept="text/html")
+    told = dict(sent[0]["headers"])
+    assert told[b"location"] == b"/?where=a%3Db&where=c"
+    cookie = told[b"set-cookie"].decode()
+    assert cookie.startswith(f"{guard.cookie}=a-token; ")
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert told[b"referrer-policy"] == b"no-referrer"
+    assert ask(guard, cookie=cookie.partition(";")[0])[0]["status"] == 200
+    assert guarded(token="another").cookie != guard.cookie
+
+
+def test_a_token_is_compared_in_constant_time(monkeypatch):
+    compared = []
+
+    def compare(shown: bytes, wanted: bytes) -> bool:
+        compared.append((shown, wanted))
+        return False
+
+    monkeypatch.setattr("lookalike.server.limits.secrets.compare_digest", compare)
+    assert ask(token_guard(), query="token=a-token")[0]["status"] == 401
+    assert (b"a-token", b"a-token") in compared
+
+
+def test_another_name_or_page_is_refused_before_the_token_is_looked_at():
+    assert ask(token_guard(), query="token=a-token", host="evil.example")[0]["status"] == 421
+    assert ask(token_guard(), query="token=a-token", origin="http://evil")[0]["status"] == 403

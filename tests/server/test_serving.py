@@ -174,7 +174,9 @@ def test_in_a_browser_marks_on_duplicates_are_saved_as_the_table_that_apply_read
         assert kept == {"blue/00.png", "blue/04.png", "red/07.png", "red/05.png"}
         assert rows["red/07.png"]["reason"] == "not the same"
         assert rows["red/05.png"]["reason"] == "chosen by a person"
-        moves = plan_moves(table, folder / "photos", tmp_path / "spare", tmp_path / "undo.csv")
+        moves = plan_moves(
+            table, folder / "photos", tmp_path / "spare", tmp_path / "undo.csv"
+        ).moves
         assert {move.source.name for move in moves} == {"02.png", "01.png", "03.png"}
 
         click(page, "#forget")

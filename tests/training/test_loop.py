@@ -1,6 +1,7 @@
 import math
 import os
 import signal
+from functools import partial
 
 import pytest
 import torch
@@ -78,11 +79,14 @@ class Noise:
             yield Batch((first, first + 0.1 * noise), -torch.ones_like(index), index)
 
 
+PACED = partial(sgd, lr=0.1)
+
+
 @pytest.fixture
 def make(tmp_path):
     folders = []
 
-    def make_loop(name, *, batches=None, break_at=None, **changes):
+    def make_loop(name, *, batches=None, break_at=None, optimizer=PACED, **changes):
         for folder in folders:
             folder.close()
         folder = RunFolder(tmp_path / name)
@@ -96,7 +100,7 @@ def make(tmp_path):
             "epochs": EPOCHS,
             "steps_an_epoch": IMAGES // BATCH,
             "batch_size": BATCH,
-            "learning_rate": lambda step: warmup_cosine(step, steps=steps, warmup=2, base=0.1),
+            "rate_share": lambda step: warmup_cosine(step, steps=steps, warmup=2, base=1.0),
             "precision": torch.float32,
             "accumulate": 1,
             "compile": False,
@@ -106,7 +110,7 @@ def make(tmp_path):
         }
         return Loop(
             method,
-            sgd(method),
+            optimizer(method),
             batches or Noise(),
             None,
             pace=Pace(**{**settings, **changes}),
@@ -159,6 +163,25 @@ def test_stopped_anywhere_and_resumed_it_ends_as_if_never_stopped(make):
         resumed_state, resumed_metrics = ending(again)
         assert same(state, resumed_state)
         assert metrics == resumed_metrics
+
+
+def test_groups_keep_their_own_rates_through_a_resume(make):
+    """A row of metrics has the first's; the checkpoint holds rates half way, never a new peak."""
+
+    def by_part(method):
+        first, *others = (p for p in method.parameters() if p.requires_grad)
+        groups = [{"params": [first], "lr": 0.01}, {"params": others, "lr": 0.1}]
+        return torch.optim.SGD(groups, lr=1.0)
+
+    loop = make("broken", break_at=7, optimizer=by_part, save_every=-1)
+    with pytest.raises(TrainingError):
+        loop.run()
+    resumed = make("broken", optimizer=by_part)
+    assert resumed.resume()
+    resumed.run()
+    share = warmup_cosine(11, steps=12, warmup=2, base=1.0)
+    rates = [group["lr"] for group in resumed.optimizer.param_groups]
+    assert rates == [0.01 * share, 0.1 * share]
 
 
 def test_a_signal_saves_and_stops(make):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lookalike.training import optim
-from lookalike.training.schedule import set_learning_rate
+from lookalike.training.schedule import own_rates, scale_rates
 
 
 class Predicting(nn.Module):
@@ -77,15 +77,24 @@ def test_vectors_decay_only_if_asked(make) -> None:
 def test_a_constant_rate_stays_while_the_others_follow(make) -> None:
     module = Predicting()
     optimizer = make(module, ["predictor"], lr=0.7)
-    set_learning_rate(optimizer, 0.25)
+    scale_rates(optimizer, own_rates(optimizer), 0.5)
     for name, rate in options_by_name(module, optimizer, "lr").items():
-        assert rate == (0.7 if name.startswith("predictor") else 0.25), name
+        assert rate == (0.7 if name.startswith("predictor") else 0.35), name
 
 
-def test_set_learning_rate_reaches_groups_made_elsewhere() -> None:
-    optimizer = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=1.0)
-    set_learning_rate(optimizer, 0.5)
-    assert optimizer.param_groups[0]["lr"] == 0.5
+def test_groups_made_elsewhere_keep_their_own_rates_apart() -> None:
+    """Asked for 0.01 and 0.1, half of the way down they have half of each, twice over."""
+    layers = [nn.Linear(2, 2), nn.Linear(2, 2)]
+    groups = [
+        {"params": list(layer.parameters()), "lr": rate}
+        for layer, rate in zip(layers, (0.01, 0.1), strict=True)
+    ]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    peaks = own_rates(optimizer)
+    for share in (0.5, 0.25):
+        scale_rates(optimizer, peaks, share)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == [0.01 * share, 0.1 * share]
 
 
 def test_adamw_takes_the_step_of_its_paper() -> None:

@@ -111,3 +111,55 @@ def test_printed_a_run_says_where_it_is(tmp_path):
     (tmp_path / "run.json").write_text("{}")
     run = Run(tmp_path)
     assert eval(repr(run)).path == run.path
+
+
+def a_record(**changes):
+    resolved = {
+        "method": "simclr",
+        "backbone": "small_conv",
+        "source": "photos",
+        "method_arguments": {},
+        "backbone_arguments": {},
+        "size": 16,
+        "mean": [0.5, 0.5, 0.5],
+        "classes": ["a"],
+    }
+    return json.dumps({"format": 1, "status": "done", "resolved": resolved} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "cannot be read"),
+        (b"{", "cannot be read"),
+        (b"\xff\x00", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (b"[1]", "it is no JSON object"),
+        (a_record(format=99), "is of format 99, and this lookalike reads up to 1\n  fix: update"),
+        (a_record(format="new"), "is of format 'new'"),
+        (a_record(resolved=None), "it holds no settings"),
+        (a_record(resolved={"mean": "x"}), "mean cannot be 'x'"),
+        (a_record(resolved={"mean": [1, 2]}), r"mean cannot be \[1, 2\]"),
+        (a_record(resolved={"classes": [1]}), r"classes cannot be \[1\]"),
+        (a_record(resolved={"size": True}), "size cannot be True"),
+        (a_record(resolved={"method_arguments": "x"}), "method_arguments cannot be"),
+        (a_record(resolved={"source": 7}), "source cannot be 7"),
+    ],
+)
+def test_a_damaged_or_newer_record_is_said_to_be_so(tmp_path, content, told):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(UsageError, match=told):
+        _ = Run(tmp_path).config
+
+
+def test_a_setting_that_is_missing_is_named(tmp_path):
+    (tmp_path / "run.json").write_bytes(a_record())
+    config = Run(tmp_path).config
+    assert config["method"] == "simclr"
+    assert config.get("from") is None
+    assert "seed" not in config
+    with pytest.raises(UsageError, match=r"run\.json cannot be read: it says nothing of seed"):
+        _ = config["seed"]
+    (tmp_path / "evaluation.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"evaluation\.json cannot be read"):
+        _ = Run(tmp_path).evaluation

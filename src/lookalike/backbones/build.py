@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from lookalike import registry
 from lookalike.backbones.base import Backbone
 from lookalike.errors import UsageError
+
+WEIGHTS_FROM: Final = frozenset(
+    {"pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
+)
+"""Arguments that say where weights are to be had, and nothing of the network that they fill."""
 
 
 def build_backbone(name: str, **arguments: Any) -> Backbone:
@@ -33,6 +38,15 @@ def build_backbone(name: str, **arguments: Any) -> Backbone:
     if not isinstance(backbone, Backbone):
         raise UsageError(f"{name} must be a lookalike Backbone, got {type(backbone).__name__}")
     return backbone
+
+
+def architecture(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that say what a backbone is, without where its first weights lie.
+
+    Args:
+        arguments: of a backbone.
+    """
+    return {name: value for name, value in arguments.items() if name not in WEIGHTS_FROM}
 
 
 def _maker(name: str) -> Callable[..., Backbone]:

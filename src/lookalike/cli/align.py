@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 
 LIBRARY = "data.alignment:align_images"
 
@@ -47,11 +47,11 @@ def align(
             }
         )
     else:
-        print(f"{len(done.written):,} of {len(images):,} images aligned")
+        tell([f"{len(done.written):,} of {len(images):,} images aligned"])
         for each in done.left_out[:10]:
-            print(f"  left out: {each}")
+            tell([f"  left out: {each}"])
         if len(done.left_out) > 10:
-            print(f"  and {len(done.left_out) - 10:,} more")
+            tell([f"  and {len(done.left_out) - 10:,} more"])
         if done.unused:
-            print(f"{len(done.unused):,} landmarks are of images that are not there")
+            tell([f"{len(done.unused):,} landmarks are of images that are not there"])
     finish(out / "left-out.csv", following=f"lookalike train {out}")

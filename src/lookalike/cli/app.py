@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from lookalike.cli.help import manual, overview
 from lookalike.cli.parse import parse
 from lookalike.cli.terminal import paint
 from lookalike.errors import LookalikeError, PreemptedError, UsageError
+from lookalike.names import shown
 from lookalike.registry import did_you_mean
 
 COMMANDS: Final = {
@@ -126,5 +128,9 @@ def _keep_traceback(problem: BaseException) -> str:
 
 
 def _complain(kind: str, message: str) -> None:
-    message = re.sub(r"\n *fix:", "\n  fix:", message)
-    print(f"{paint(f'{kind}:', 'red', 'bold', stream=sys.stderr)} {message}", file=sys.stderr)
+    first, *more = re.sub(r"\n *fix:", "\n  fix:", message).split("\n")
+    head = paint(f"{kind}:", "red", "bold", stream=sys.stderr)
+    with suppress(OSError):  # a terminal that is gone changes nothing of how it ended
+        print(f"{head} {shown(first)}", file=sys.stderr)
+        for line in more:  # none begins where a message of ours does
+            print(f"{'' if line.startswith('  ') else '  '}{shown(line)}", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
 from lookalike.errors import UsageError
 
 
@@ -28,6 +28,7 @@ def apply(
     """
     from lookalike.curation.moves import UNDO, apply_moves, plan_moves, read_folder, undo_moves
     from lookalike.curation.table import TABLE, require_part_of
+    from lookalike.data.image_set import Unreadable
 
     journal = folder / UNDO
     if undo == (move_to is not None):
@@ -39,7 +40,7 @@ def apply(
         raise UsageError(f"--undo goes by {journal}: leave --table out")
     if move_to is None:
         back = undo_moves(journal)
-        print_json({"moved_back": back}) if json else print(f"{back:,} images are back")
+        print_json({"moved_back": back}) if json else tell([f"{back:,} images are back"])
         finish(following=f"lookalike apply {folder} --move-to FOLDER")
         return
     images = read_folder(folder)
@@ -47,9 +48,15 @@ def apply(
         require_part_of(table, folder / TABLE)
     say(f"moving spare images of {images} to {move_to}")
     planned = plan_moves(table or folder / TABLE, images, move_to, journal)
-    moved = apply_moves(planned, journal)
-    print_json({"moved": moved, "to": str(move_to)}) if json else print(
-        f"{moved:,} images moved to {move_to}; nothing is deleted"
-    )
+    moved, skipped = apply_moves(planned.moves, journal), planned.skipped
+    if json:
+        told = [each._asdict() for each in skipped]
+        print_json({"moved": moved, "to": str(move_to), "skipped": told})
+    else:
+        lines = [f"{moved:,} images moved to {move_to}; nothing is deleted"]
+        if skipped:
+            lines.append(f"{len(skipped):,} stay where they are:")
+            lines.extend(f"  {Unreadable(*each)}" for each in skipped)
+        tell(lines)
     written = [journal] if journal.exists() else []
     finish(*written, following=f"lookalike apply {folder} --undo   takes it back")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from lookalike.cli.terminal import Counter, entry, finish, print_json, say
+from lookalike.cli.terminal import Counter, entry, finish, print_json, say, tell
 
 if TYPE_CHECKING:
     from lookalike.data.image_set import ImageSet, Unreadable
@@ -43,7 +43,7 @@ def check(
         print_json(_describe(images, found))
     else:
         for name, text in _account(images, found):
-            print("\n".join(entry(name, text, column=14)))
+            tell(entry(name, text, column=14))
         limit = None if show_skipped else _SHOWN
         _list("unreadable", found.unreadable, limit)
         _list("no images, by their names", found.ignored, limit)
@@ -58,8 +58,14 @@ def _account(images: ImageSet, found: Survey) -> Iterator[tuple[str, str]]:
     if found.classes:
         few, most = min(found.classes.values()), max(found.classes.values())
         yield "classes", f"{len(found.classes):,}, of {few:,} to {most:,} images"
+        names = list(found.classes)
+        shown = ", ".join(_safe(name) for name in names[:_SHOWN])
+        more = len(names) - _SHOWN
+        yield "called", f"{shown} and {more:,} more" if more > 0 else shown
     else:
         yield "classes", "none known: training needs none"
+    for remark in images.remarks:
+        yield "remark", _safe(remark)
     if len(found.sizes):
         by_area = sorted(found.sizes.tolist(), key=math.prod)
         smallest, median, largest = (
@@ -73,13 +79,20 @@ def _account(images: ImageSet, found: Survey) -> Iterator[tuple[str, str]]:
     yield "copies", f"{sum(len(group) - 1 for group in found.copies):,} exact"
 
 
+def _safe(text: str) -> str:
+    """Return text as a terminal shows it, whatever a folder is called."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def _list(what: str, lines: Sequence[Unreadable | str], limit: int | None) -> None:
     if lines:
-        print(f"\n{what}:")
-    for line in lines[:limit]:
-        print(f"  {line}")
+        tell(["", f"{what}:"])
+    tell(f"  {line}" for line in lines[:limit])
     if limit is not None and len(lines) > limit:
-        print(f"  and {len(lines) - limit:,} more, which --show-skipped lists")
+        tell([f"  and {len(lines) - limit:,} more, which --show-skipped lists"])
 
 
 def _describe(images: ImageSet, found: Survey) -> dict[str, Any]:
@@ -89,6 +102,7 @@ def _describe(images: ImageSet, found: Survey) -> dict[str, Any]:
         "images": found.count,
         "readable": len(found.positions),
         "classes": found.classes,
+        "remarks": images.remarks,
         "formats": found.formats,
         "smallest": found.sizes.min(0).tolist() if len(found.sizes) else None,
         "largest": found.sizes.max(0).tolist() if len(found.sizes) else None,

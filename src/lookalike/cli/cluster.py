@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 
 LIBRARY = "judging.clusters:find_clusters"
 
@@ -49,6 +49,6 @@ def cluster(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     written = [out / "clusters.csv", out / "clusters.html", *[out / "folders"][: int(folders)]]
     finish(*written, following=f"open {out / 'clusters.html'} in a browser")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.command import Group
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
+from lookalike.runs.asked import judge
 
 GROUPS = (Group("student", "backbones", noun="student's backbone"),)
 
@@ -42,6 +43,8 @@ def distill(
         trust_code: let code come from the file or package that the teacher names.
         settings: arguments of the student's backbone.
     """
+    numbers = {"epochs": epochs, "batch_size": batch_size, "size": size, "seed": seed}
+    judge({"student": student, **numbers})
     say(f"importing torch to distil {run} into {student}")
     from lookalike.runs import distilled
 
@@ -61,7 +64,7 @@ def distill(
     if json:
         print_json({"run": done.path, **found.to_json()})
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     is_run = (run / "run.json").is_file()  # else it is a model folder, of which nothing is told
     both = f"report {run} {done.path} --out compare.html"
     following = both if is_run else f"evaluate {done.path} --data SOURCE"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, tell
 
 LIBRARY = "curation.duplicates:find_duplicates"
 
@@ -60,6 +60,7 @@ def duplicates(
                 progress=count,
                 **common,
             )
+    say_left_out(source or images, album.images.left_out)
     with Counter("images looked at") as count:
         found = find_duplicates(album, progress=count, **settings)
     out.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,7 @@ def duplicates(
     if json:
         print_json(told)
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     following = f"open {out / 'duplicates.html'} in a browser"
     if source is None and is_collection(images) and found.groups:
         following = f"lookalike serve {images} --duplicates {out}"

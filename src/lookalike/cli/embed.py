@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say, speed
+from lookalike.cli.terminal import (
+    Counter,
+    finish,
+    print_json,
+    say,
+    say_left_out,
+    speed,
+    tell,
+)
 
 if TYPE_CHECKING:
     from lookalike.neighbors.embedding import Embedded
@@ -39,10 +47,11 @@ def embed(
     encoder = load_encoder(run, trust_code=trust_code)
     with Counter("images") as count:
         made = embed_source(encoder, source, out=out, progress=count, **settings)
+    say_left_out(source, made.left_out)
     if json:
         print_json(_told(made))
     else:
-        print("\n".join(_lines(made)))
+        tell(_lines(made))
     if made.collection is None:
         joins = f"lookalike embed {run} {source} --out {out}  (joins the parts of all shards)"
         finish(out / "parts", following=joins)
@@ -83,6 +92,8 @@ def _lines(made: Embedded) -> list[str]:
     if made.unreadable:
         listed = made.path / "unreadable.csv"
         lines.append(f"{len(made.unreadable):,} images could not be read: {listed} lists them")
+    if made.changed:
+        lines.append(f"{made.changed:,} embedded again, since their files have changed")
     if not spent.images:
         return [*lines, "nothing was left to embed"]
     share = spent.waiting / max(spent.seconds, 1e-9)

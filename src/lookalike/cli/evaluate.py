@@ -1,4 +1,4 @@
-"""Score an encoder on images, beside raw pixels and the same network untrained."""
+"""Score an encoder on images, beside what needs no training: pixels, edges, the bare network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def evaluate(
     layers: bool = False,
     teacher: Path | None = None,
     json: bool = False,
+    cache: bool = True,
     trust_code: bool = False,
     **protocol: Any,
 ) -> None:
@@ -34,6 +35,8 @@ def evaluate(
         layers: also probe after every layer of the head, to see where best to cut it off.
         teacher: a run that tells the same classes apart, to compare the answers of this one with.
         json: print one JSON object in place of the table.
+        cache: keep the numbers of the baselines in the user's cache folder, and use those that lie
+            there for the same images.
         trust_code: let code come from the file or package that the model or run names.
         protocol: how to measure, as `scorecard.score` takes it.
     """
@@ -41,6 +44,7 @@ def evaluate(
     from lookalike.durable import write_atomically
     from lookalike.inference import load_encoder
     from lookalike.judging.gallery import make_gallery
+    from lookalike.judging.kept import KeptMeasures, cache_folder
     from lookalike.judging.scorecard import score
     from lookalike.runs.answers import compare_answers
     from lookalike.training.run_folder import Run
@@ -49,12 +53,14 @@ def evaluate(
     is_run = (run / "run.json").is_file()  # else it is a model folder, which is only read
     if is_run:
         protocol.setdefault("trained_on", _images_of(run))
-        protocol["starting"] = _starting(run)
+        protocol["starting"] = _starting(run, trust_code=trust_code)
     encoder = load_encoder(run, trust_code=trust_code)
     if layers:
         from lookalike.runs.layers import load_stages
 
         protocol["stages"] = load_stages(run, device=encoder.device, trust_code=trust_code)
+    if cache:
+        protocol["kept"] = KeptMeasures(cache_folder())
     with Counter("images") as count:
         card = score(encoder, data, progress=count, **protocol)
     if layers and not card.layers:
@@ -64,11 +70,12 @@ def evaluate(
         say(f"comparing its answers with those of {teacher}")
         measures = compare_answers(*sides, card.queries, trust_code=trust_code)
         told["teacher"] = {"run": str(teacher), **measures.to_json()}
-        lines += [f"beside the teacher {teacher}", *measures.lines()]
+        verdict = lines.pop() if card.verdict else ""  # it stays last
+        lines += [f"beside the teacher {teacher}", *measures.lines(), *filter(None, [verdict])]
     if json:
         print_json(told)
     else:
-        print("\n".join(lines))
+        tell(lines)
     if is_run:
         write_atomically(run / "evaluation.json", json_format.dumps(told, indent=2).encode())
         make_gallery(encoder, card.queries, path=run / "gallery.npz")
@@ -87,14 +94,14 @@ def _images_of(run: Path) -> ImageSet | None:
         return None
 
 
-def _starting(run: Path) -> Encoder | None:
+def _starting(run: Path, *, trust_code: bool) -> Encoder | None:
     """Return the encoder that a run started from, or None if there is none any more."""
     from lookalike.inference import load_encoder
     from lookalike.training.run_folder import Run
 
     origin = Run(run).config.get("from")
     try:
-        return load_encoder(origin) if origin else None
+        return load_encoder(origin, trust_code=trust_code) if origin else None
     except UsageError as problem:
         say(f"what it started from is no baseline: {str(problem).splitlines()[0]}")
         return None

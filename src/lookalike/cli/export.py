@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
 
 LIBRARY = "formats.export:export"
 
@@ -36,7 +36,7 @@ def export(
     if json:
         print_json(written.to_json())
     else:
-        print("\n".join(written.lines()))
+        tell(written.lines())
     finish(
         written.path,
         written.card,

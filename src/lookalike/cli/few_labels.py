@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.command import Group
-from lookalike.cli.terminal import finish, print_json, say
+from lookalike.cli.terminal import finish, print_json, say, tell
+from lookalike.runs.asked import judge
 
 LIBRARY = "runs.few_labels:learn_from_few"
 GROUPS = (Group("backbone", "backbones"),)
@@ -29,6 +30,7 @@ def few_labels(
         json: print one JSON object in place of the table.
         settings: as `few_labels.learn_from_few` takes it.
     """
+    judge({"labels": labels, **settings})
     say(f"importing torch to learn from {source} and {labels:.0%} of its labels")
     from lookalike.runs.few_labels import learn_from_few
 
@@ -37,6 +39,6 @@ def few_labels(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     best = out / "distilled"
     finish(best / "model", out / "few_labels.json", following=f"lookalike evaluate {best}")

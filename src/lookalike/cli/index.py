@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, tell
 
 if TYPE_CHECKING:
     from lookalike.neighbors.collection import Collection
@@ -23,6 +23,7 @@ def index(
     seed: int = 0,
     add: str | None = None,
     split: str | None = None,
+    prefix: str = "",
     max_unreadable: float = 0.01,
     remove: str | None = None,
     compact: Path | None = None,
@@ -37,8 +38,9 @@ def index(
             images if nothing else is asked for.
         recall: share of the 10 nearest images that an engine must find, in (0, 1).
         seed: of the images that the recall is measured on.
-        add: images of this source that are not there yet, told by their ids.
+        add: images of this source that are not there yet, or whose files have changed.
         split: part of that source to take.
+        prefix: put this before their ids, such as camera-b/, where other images are called so.
         max_unreadable: share of these images that may be unreadable; they are left out and listed.
         remove: ids with commas between them, or a file with one a line.
         compact: write what is left to this new folder, without the vectors of removed images.
@@ -54,7 +56,9 @@ def index(
         found.remove(_ids(remove))
         lines.append(f"{before - len(found):,} images removed; their vectors are passed over")
     if add is not None:
-        lines += _add(found, add, split, max_unreadable, trust_code)
+        lines += _add(
+            found, add, trust_code, split=split, prefix=prefix, max_unreadable=max_unreadable
+        )
     if compact is not None:
         found = found.save(compact)
         lines.append(f"{len(found):,} images written to {compact}")
@@ -64,15 +68,13 @@ def index(
     if json:
         print_json(_told(now))
     else:
-        print("\n".join([*lines, f"{len(now):,} images can be searched"]))
+        tell([*lines, f"{len(now):,} images can be searched"])
     kept = now.record.engine
     files = [now.path / "collection.json", *([now.path / kept["file"]] if kept else [])]
     finish(*files, following=f"lookalike search {now.path} IMAGE")
 
 
-def _add(
-    found: Index, source: str, split: str | None, max_unreadable: float, trust_code: bool
-) -> list[str]:
+def _add(found: Index, source: str, trust_code: bool, **settings: Any) -> list[str]:
     from lookalike.inference import load_encoder
     from lookalike.neighbors.embedding import add_source
 
@@ -83,15 +85,17 @@ def _add(
             found.collection,
             encoder,
             source,
-            split=split,
-            max_unreadable=max_unreadable,
+            **settings,
             progress=count,
         )
+    say_left_out(source, made.left_out)
     assert made.collection is not None  # noqa: S101  there are no shards
     found.collection = made.collection
     lines = [f"{len(found) - before:,} images added"]
     if made.known:
-        lines[0] += f", {made.known:,} left out whose ids are there already"
+        lines[0] += f", {made.known:,} left out that are there already"
+    if made.changed:
+        lines.append(f"{made.changed:,} embedded again, since their files have changed")
     if made.unreadable:
         lines.append(f"{len(made.unreadable):,} could not be read: unreadable.csv lists them")
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 
 LIBRARY = "curation.leaks:find_leaks"
 
@@ -61,7 +61,7 @@ def leaks(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     finish(
         out / "leaks.csv",
         out / "leaks.html",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, say_left_out, tell
 
 LIBRARY = "curation.outliers:find_outliers"
 
@@ -53,6 +53,7 @@ def outliers(
             trust_code=trust_code,
             progress=count,
         )
+    say_left_out(source, album.images.left_out)
     found = find_outliers(album, **settings)
     out.mkdir(parents=True, exist_ok=True)
     write_csv(found, out / "outliers.csv")
@@ -60,6 +61,6 @@ def outliers(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     page = out / "outliers.html"
     finish(out / "outliers.csv", page, following=f"open {page} in a browser")

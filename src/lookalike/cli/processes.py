@@ -23,7 +23,7 @@ from lookalike.errors import UsageError
 
 _PATIENCE: Final = 30.0  # seconds that the others get to end by themselves once one has failed
 _POLL: Final = 0.1
-_PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 def wanted_processes(asked: int | None, *, device: str) -> int:
@@ -93,7 +93,8 @@ def _signals_passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator
         for process in processes:
             process.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+    heard = [each for each in _PASSED_ON if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heard}
     try:
         yield
     finally:

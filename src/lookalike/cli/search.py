@@ -7,8 +7,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import UsageError
+from lookalike.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def search(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     if html is not None:
         _write_page(index, found, asked, html)
         finish(html, following=f"open {html} in a browser")
@@ -105,7 +106,8 @@ def _read(index: Index, query: str, encoder: Encoder) -> Query:
             raise
         near = did_you_mean(query, index.collection.ids[:20_000])
         raise UsageError(
-            f"{query} is no file, source of images, or id in {index.collection.path}.{near}"
+            f"{shown(query)} is no file, source of images, or id in {index.collection.path}."
+            f"{shown(near)}"
         ) from problem
 
 

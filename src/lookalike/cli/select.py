@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 
 LIBRARY = "curation.select:select_images"
 
@@ -70,6 +70,6 @@ def select(
     if json:
         print_json(found.to_json())
     else:
-        print("\n".join(found.lines()))
+        tell(found.lines())
     page = out / "selection.html"
     finish(out / "selection.csv", page, following=f"open {page} in a browser, then label them")

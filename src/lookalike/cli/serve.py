@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.cli.terminal import finish, paint, say
+from lookalike.cli.terminal import finish, say
 
 if TYPE_CHECKING:
     from lookalike.inference import Encoder
@@ -26,7 +25,8 @@ def serve(
 
     Args:
         collection: folder that `lookalike embed` wrote.
-        host: address to listen at; with another than 127.0.0.1, all who reach it can search.
+        host: address to listen at; with another than 127.0.0.1, all who know the token that is
+            printed with it can search.
         port: likewise; 0 takes a free one.
         run: a run or model folder whose encoder to use; it must be the one of the collection.
         duplicates: what lookalike duplicates wrote about these images, to decide on in the browser.
@@ -47,10 +47,15 @@ def serve(
     def ready(address: str) -> None:
         print(address, flush=True)
         if host not in ("127.0.0.1", "localhost", "::1"):
-            warning = paint("warning:", "yellow", "bold", stream=sys.stderr)
-            say(f"{warning} all who reach {host} can see and search these images")
+            say(
+                f"all who reach {host} and know the token can see and search these images; what "
+                "they send and see crosses the network unencrypted",
+                head="warning:",
+                style="yellow",
+            )
         if listed is not None:
-            say(f"{len(listed.groups):,} groups of duplicates at {address}/duplicates")
+            page = f"{address.partition('/?')[0]}/duplicates"
+            say(f"{len(listed.groups):,} groups of duplicates at {page}")
         say(f"{len(index):,} images; open the address in a browser, end with Ctrl-C")
 
     serve_index(index, encoder=encoder, duplicates=listed, host=host, port=port, ready=ready)

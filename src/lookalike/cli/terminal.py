@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from lookalike.names import shown
+
+_UNPRINTABLE = re.compile(r"[^ -~]+")  # and more, which `_escape` tells apart
 _SURE = 3.0  # seconds after which a speed is told
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -48,14 +53,35 @@ def entry(left: str, right: str, *, column: int = 32) -> list[str]:
     return [(head.ljust(column) + wrapped[0]).rstrip(), *(gap + line for line in wrapped[1:])]
 
 
-def say(line: str) -> None:
-    """Print a line for the person who watches, on stderr."""
-    print(line, file=sys.stderr, flush=True)
+def say(line: str, *, head: str = "", style: str = "") -> None:
+    """Print a line for the person who watches, on stderr.
+
+    Args:
+        line: of which nothing but letters reaches the terminal, whatever the names in it are.
+        head: a word of ours before it.
+        style: of the head.
+    """
+    painted = f"{paint(head, style, stream=sys.stderr)} " if head else ""
+    print(f"{painted}{shown(line)}", file=sys.stderr, flush=True)
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Print the lines of a result on stdout; a name in one of them begins no line of its own."""
+    for line in lines:
+        print(shown(line))
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object for programs, on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print one JSON object for programs, on stdout; what does not print is escaped in it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    print("\n".join(_UNPRINTABLE.sub(_escape, line) for line in text.split("\n")))
+
+
+def _escape(letters: re.Match[str]) -> str:
+    """Return letters as JSON writes them in ASCII, where none is printed as it is."""
+    return "".join(
+        each if each.isprintable() else json.dumps(each)[1:-1] for each in letters.group()
+    )
 
 
 class Counter:
@@ -118,5 +144,12 @@ def _length(seconds: float) -> str:
 def finish(*written: Path | str, following: str) -> None:
     """Say what files were written and what command may come next."""
     for path in written:
-        say(f"{paint('wrote', 'green', stream=sys.stderr)}  {path}")
-    say(f"{paint('next', 'cyan', stream=sys.stderr)}   {following}")
+        say(f" {path}", head="wrote", style="green")
+    say(f"  {following}", head="next", style="cyan")
+
+
+def say_left_out(source: object, left_out: Sequence[tuple[str, int]]) -> None:
+    """Say which splits of a source were not asked for, and how to take them."""
+    if left_out:
+        counts = " and ".join(f"{count:,} of {split}" for split, count in left_out)
+        say(f"left out are {counts}: {source}/{left_out[0][0]} takes those")

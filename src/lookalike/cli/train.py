@@ -10,6 +10,7 @@ import lookalike
 from lookalike.cli.command import Group
 from lookalike.cli.processes import run_processes, wanted_processes
 from lookalike.cli.terminal import finish, print_json, say
+from lookalike.runs.asked import judge
 
 LIBRARY = "runs.job:train"
 GROUPS = (
@@ -31,6 +32,7 @@ def train(source: str, *, processes: int | None = None, json: bool = False, **se
         json: print the run's record and scores as one JSON object.
         settings: arguments of `runs.job.train`.
     """
+    judge(settings)  # before torch, which takes seconds
     leads = os.environ.get("RANK", "0") == "0"
     count = wanted_processes(processes, device=settings.get("device", "auto"))
     if count > 1:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from lookalike.cli.terminal import Counter, finish, print_json, say
+from lookalike.cli.terminal import Counter, finish, print_json, say, tell
 from lookalike.errors import DataError, UsageError
 
 LIBRARY = "judging.verify:verify_pairs"
@@ -60,7 +60,7 @@ def verify(
     if json:
         print_json(told)
     else:
-        print("\n".join(card.lines()))
+        tell(card.lines())
     if is_run:
         write_atomically(
             run / "verification.json", json_format.dumps(told, indent=2, allow_nan=False).encode()
@@ -79,7 +79,7 @@ def _source(run: Path) -> str:
 
 def _trained_on(run: Path) -> Collection[str] | None:
     """Return the ids of the images that a run was trained on, or None if they are gone."""
-    from lookalike.runs.collection import images_trained_on
+    from lookalike.runs.readable import images_trained_on
     from lookalike.training.run_folder import Run
 
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lookalike.cli.command import Group
 from lookalike.cli.terminal import finish, say
+from lookalike.runs.asked import judge
 
 LIBRARY = "runs.preview:preview"
 GROUPS = (Group("views", "views.plans", entry="View"),)
@@ -20,6 +21,7 @@ def views(source: str, *, out: Path = Path("views.png"), **settings: Any) -> Non
         out: the picture to write.
         settings: arguments of `runs.preview.preview`.
     """
+    judge(settings)
     say(f"importing torch to picture {source}")
     from lookalike.runs.preview import preview
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lookalike.cli.terminal import print_json, say
 from lookalike.errors import UsageError
+from lookalike.names import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,5 +77,5 @@ def _screen(standing: Standing) -> str:
         blocks = BLOCKS
     except (UnicodeEncodeError, LookupError):
         blocks = PLAIN_BLOCKS
-    lines = standing.tell(width=shutil.get_terminal_size().columns, blocks=blocks)
+    lines = map(shown, standing.tell(width=shutil.get_terminal_size().columns, blocks=blocks))
     return "\n".join(lines).encode(encoding, "replace").decode(encoding)

@@ -12,6 +12,7 @@ import torch
 
 from lookalike import _check
 from lookalike.data.decode import MAX_PIXELS, Raw
+from lookalike.data.folders import FileReader
 from lookalike.data.image_set import ImageSet
 from lookalike.data.order import epoch_order
 from lookalike.data.quarantine import Progress, Quarantine
@@ -169,7 +170,9 @@ def embed_album(
     """
     _check.at_least(1, batch_size=batch_size)
     images = images.select(_drawn(len(images), limit, seed))
-    quarantine = Quarantine(len(images))
+    quarantine = Quarantine(len(images) + len(images.unlisted))
+    for folder in images.unlisted:
+        quarantine.add(*folder)
     vectors, rows = [], [np.zeros(0, dtype=np.int64)]
     for squares, positions in squares_in_parts(
         images, encoder.size, max_pixels=max_pixels, quarantine=quarantine, progress=progress
@@ -203,7 +206,8 @@ def album_of(collection: Collection) -> Album:
         if part.source is None:
             raise UsageError(f"{collection.path} does not say where its images are")
         sets.append(open_source(part.source, split=part.split))
-        places[number] = {name: place for place, name in enumerate(sets[-1].ids)}
+        names = enumerate(sets[-1].ids)
+        places[number] = {f"{part.prefix}{name}": place for place, name in names}
     part_of = np.repeat(np.arange(len(parts)), [part.rows for part in parts])
     keys = np.zeros(len(collection.present), dtype=np.int64)
     starts = np.cumsum([0, *(len(images) for images in sets)])
@@ -230,7 +234,8 @@ def album_of(collection: Collection) -> Album:
         reader=_Shelves(tuple(sets), tuple(starts.tolist())),
         keys=keys,
     )
-    folder = folders.pop() if len(folders) == 1 else None
+    prefixed = any(part.prefix for part in parts)
+    folder = folders.pop() if len(folders) == 1 and not prefixed else None
     unreadable = sum(part.unreadable for part in parts)
     return Album(images, embeddings, unreadable, collection.record.encoder, folder)
 
@@ -249,8 +254,41 @@ class _Shelves:
     starts: tuple[int, ...]
 
     def read(self, key: int, limit: int | None = None) -> Raw:
+        images, position = self.find(key)
+        return images.read(position, limit)
+
+    def find(self, key: int) -> tuple[ImageSet, int]:
+        """Return the set that an image is of, and its position there."""
         shelf = int(np.searchsorted(self.starts, key, side="right")) - 1
-        return self.sets[shelf].read(key - self.starts[shelf], limit)
+        return self.sets[shelf], key - self.starts[shelf]
+
+
+def without_links(album: Album) -> Album:
+    """Return an album without what leads to a file that is in it by another name already.
+
+    Links, symbolic or hard, and paths named twice are no copies: of each file the first by name
+    stays that is no symbolic link.
+    """
+    found: dict[tuple[int, int], int] = {}
+    kept = []
+    ways = [_way(album.images, position) for position in range(len(album))]
+    for position in sorted(range(len(album)), key=lambda position: ways[position][1]):
+        file = ways[position][0]
+        if file is None or file not in found:
+            kept.append(position)
+            if file is not None:
+                found[file] = position
+    return album if len(kept) == len(album) else album.select(sorted(kept))
+
+
+def _way(images: ImageSet, position: int) -> tuple[tuple[int, int] | None, bool]:
+    """Return which file an image is, None if it is none, and whether a link leads to it."""
+    key, reader = int(images.keys[position]), images.reader
+    if isinstance(reader, _Shelves):
+        return _way(*reader.find(key))
+    if isinstance(reader, FileReader):
+        return reader.identify(key), reader.is_link(key)
+    return None, False
 
 
 def _drawn(count: int, limit: int | None, seed: int) -> npt.NDArray[np.int64]:

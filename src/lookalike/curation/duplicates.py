@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike import _check
-from lookalike.curation.album import Album, is_collection, open_album, plain_album
+from lookalike.curation.album import (
+    Album,
+    is_collection,
+    open_album,
+    plain_album,
+    without_links,
+)
 from lookalike.curation.groups import complete_groups
 from lookalike.curation.looks import Looks, sharpness
 from lookalike.curation.matches import (
@@ -29,6 +35,7 @@ from lookalike.curation.matches import (
 from lookalike.data.quarantine import Progress
 from lookalike.data.resident import load_squares
 from lookalike.durable import write_atomically
+from lookalike.names import to_cells
 from lookalike.neighbors.notebook import MOST_ROWS, MOST_TILES, SIDE, Strip, Tile, show_strips
 
 LISTED = 10  # groups in the table for people; all are in the file
@@ -67,6 +74,7 @@ class Duplicates:
         groups: the one to keep first, then from the most to the least alike to it.
         matches: the pairs that were compared, of images that are no exact copies of an earlier one.
         copies: exact copies, byte for byte, beyond the first of each.
+        links: further names of files that are in the album already; they are no copies.
         unreadable: images left out because they could not be read.
         seed: of every draw.
         without: kinds of copies that were not looked for.
@@ -80,6 +88,7 @@ class Duplicates:
     unreadable: int
     seed: int
     without: tuple[str, ...] = ()
+    links: int = 0
 
     def __repr__(self) -> str:
         images = f"{len(self.album):,} images"
@@ -132,6 +141,8 @@ class Duplicates:
     def counts(self) -> str:
         """How many groups and spare images there are, in a sentence."""
         lost = f"; {self.unreadable:,} could not be read" if self.unreadable else ""
+        if self.links:
+            lost += f"; {self.links:,} more names of the same files are links, and no copies"
         spare = len(self.spare)
         return (
             f"{len(self.groups):,} groups of {len(self.groups) + spare:,} images; {spare:,} of "
@@ -156,6 +167,7 @@ class Duplicates:
             "images": len(self.album),
             "unreadable": self.unreadable,
             "copies": self.copies,
+            "links": self.links,
             "threshold": self.matches.threshold.to_json(),
             "seed": self.seed,
             "fingerprint": self.album.fingerprint,
@@ -228,8 +240,10 @@ def find_duplicates(
     check_kinds(without)
     if not isinstance(images, Album):
         images = open_album(images) if is_collection(images) else plain_album(images)
-    album, looks = read_album(images, max_unreadable=max_unreadable, progress=progress)
-    unreadable = images.unreadable + len(images) - len(album)
+    files = without_links(images)
+    links = len(images) - len(files)
+    album, looks = read_album(files, max_unreadable=max_unreadable, progress=progress)
+    unreadable = images.unreadable + len(files) - len(album)
     alike = _same_files(looks)
     firsts = np.array([positions[0] for positions in alike], dtype=np.int64)
     matches = find_matches(
@@ -240,7 +254,9 @@ def find_duplicates(
         without=without,
     )
     matches = replace(matches, pairs=firsts[matches.pairs].reshape(-1, 2))
-    return _grouped(album, looks, matches, tuple(without), unreadable=unreadable, seed=seed)
+    return _grouped(
+        album, looks, matches, tuple(without), unreadable=unreadable, links=links, seed=seed
+    )
 
 
 def _same_files(looks: Looks) -> list[list[int]]:
@@ -389,15 +405,17 @@ def write_csv(found: Duplicates, path: Path) -> None:
         for member in group:
             height, width = found.looks.sizes[member.position].tolist()
             rows.writerow(
-                (
-                    number,
-                    found.id_of(member.position),
-                    "yes" if member.keep else "no",
-                    f"{member.score:.6f}",
-                    width,
-                    height,
-                    int(found.looks.bytes[member.position]),
-                    member.reason,
+                to_cells(
+                    (
+                        number,
+                        found.id_of(member.position),
+                        "yes" if member.keep else "no",
+                        f"{member.score:.6f}",
+                        width,
+                        height,
+                        int(found.looks.bytes[member.position]),
+                        member.reason,
+                    )
                 )
             )
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))

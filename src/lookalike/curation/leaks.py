@@ -14,6 +14,7 @@ from lookalike.curation.looks import Looks
 from lookalike.curation.matches import Matches, check_kinds, find_matches, read_album
 from lookalike.data.quarantine import Progress
 from lookalike.durable import write_atomically
+from lookalike.names import to_cells
 
 LISTED = 10
 SAME_FILE = "same file"
@@ -204,5 +205,5 @@ def write_csv(found: Leaks, path: Path) -> None:
     rows.writerow(("test", "train", "score", "how"))
     for leak in found.leaks:
         names = found.second.images.ids[leak.position], found.first.images.ids[leak.original]
-        rows.writerow((*names, f"{leak.score:.6f}", leak.kind))
+        rows.writerow((*to_cells(names), f"{leak.score:.6f}", leak.kind))
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))

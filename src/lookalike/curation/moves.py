@@ -13,13 +13,14 @@ import io
 import json
 import os
 import shutil
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lookalike.curation.table import TOLD, read_rows
 from lookalike.durable import sync_folder
 from lookalike.errors import DataError, UsageError
+from lookalike.names import from_cell, to_cells
 
 UNDO = "undo.csv"
 _COLUMNS = ["from", "to"]
@@ -67,8 +68,34 @@ def read_folder(found: Path) -> Path:
     return Path(folder)
 
 
-def plan_moves(table: Path, folder: Path, target: Path, undo: Path) -> list[Move]:
+class Skipped(NamedTuple):
+    """An image that a table wants moved and that stays where it is, and why.
+
+    id: as the table has it.
+    reason: a few words on one line.
+    """
+
+    id: str
+    reason: str
+
+
+class Plan(NamedTuple):
+    """What is to be moved.
+
+    moves: in the order of the table.
+    skipped: what stays although the table wants it moved.
+    """
+
+    moves: list[Move]
+    skipped: list[Skipped]
+
+
+def plan_moves(table: Path, folder: Path, target: Path, undo: Path) -> Plan:
     """Return the moves that a table of duplicates asks for, after looking at each of them.
+
+    What an image is, its device and inode tell, never its name: a file of two names is one image,
+    and what a kept link leads to is kept. What cannot be moved, or whose group keeps no image that
+    is still what it was, stays, and is told.
 
     Args:
         table: `duplicates.csv`; rows whose `keep` is no are moved.
@@ -79,7 +106,6 @@ def plan_moves(table: Path, folder: Path, target: Path, undo: Path) -> list[Move
     Raises:
         UsageError: the table asks for what must not be: a path outside the folder, a group of which
             nothing is kept, a target inside the folder.
-        DataError: a file is gone or is not what it was, or there is one at its target already.
     """
     folder, target = folder.resolve(), target.expanduser().resolve()
     if target.is_relative_to(folder):
@@ -88,23 +114,28 @@ def plan_moves(table: Path, folder: Path, target: Path, undo: Path) -> list[Move
             "  fix: name a folder beside it"
         )
     begun = {move.source: move for move in read_undo(undo)} if undo.exists() else {}
-    kept: defaultdict[str, int] = defaultdict(int)
-    moves = []
-    for row in read_rows(table):
-        path = _inside(folder, row["id"], table)
-        kept[row["group"]] += row["keep"] == "yes" and path.is_file()
-        if row["keep"] == "no":
-            move = begun.get(path, Move(path, target / path.relative_to(folder)))
-            if path not in begun or os.path.lexists(path):
-                _require_movable(move, int(row["bytes"]), begun=path in begun)
-                moves.append(move)
-    for group, images in kept.items():
-        if not images:
-            raise UsageError(
-                f"{table} keeps no image of group {group}, or what it keeps is gone\n"
-                "  fix: write yes in the column keep of one of them that is there"
-            )
-    return moves
+    rows = [(row, _inside(folder, row["id"], table)) for row in read_rows(table)]
+    kept = {file: row["id"] for row, path in rows if row["keep"] == "yes" and (file := _file(path))}
+    _require_kept([row for row, _ in rows], table)
+    safe = {row["group"] for row, path in rows if row["keep"] == "yes" and _unchanged(row, path)}
+    plan = Plan([], [])
+    seen: set[Path] = set()
+    for row, path in rows:
+        move = begun.get(path, Move(path, target / path.relative_to(folder)))
+        done = path in begun and not os.path.lexists(path)
+        if row["keep"] == "yes" or path in seen or done:
+            continue
+        seen.add(path)
+        why = _immovable(move, int(row["bytes"]), begun=path in begun)
+        if (own := _file(path)) in kept and own is not None:
+            why = f"the same file as {kept[own]}, which is kept: links are no copies"
+        elif not why and row["group"] not in safe:
+            why = f"what group {row['group']} keeps is gone or has changed"
+        if why:
+            plan.skipped.append(Skipped(row["id"], why))
+        else:
+            plan.moves.append(move)
+    return plan
 
 
 def apply_moves(moves: list[Move], undo: Path) -> int:
@@ -122,7 +153,7 @@ def apply_moves(moves: list[Move], undo: Path) -> int:
     with _journal(undo) as file:
         for move in moves:
             if move not in begun:
-                csv.writer(file).writerow((os.fspath(move.source), os.fspath(move.target)))
+                csv.writer(file).writerow(to_cells((move.source, move.target)))
                 file.flush()
                 os.fsync(file.fileno())
             _move(move.source, move.target, begun=move in begun)
@@ -168,14 +199,14 @@ def read_undo(undo: Path) -> list[Move]:
         UsageError: there is no such file, or it is no such file.
     """
     try:
-        text = undo.read_text(encoding="utf-8", errors="surrogateescape")
+        text = undo.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError as problem:
         raise UsageError(f"there is no {undo}, so nothing was moved") from problem
     whole = text[: text.rfind("\n") + 1]
     rows = list(csv.reader(io.StringIO(whole, newline="")))
     if (rows and rows[0] != _COLUMNS) or any(len(row) != 2 for row in rows):
         raise UsageError(f"{undo} is no list of moves: its columns are from and to")
-    return [Move(Path(source), Path(target)) for source, target in rows[1:]]
+    return [Move(*(Path(from_cell(cell)) for cell in row)) for row in rows[1:]]
 
 
 def _journal(undo: Path) -> io.TextIOWrapper:
@@ -234,15 +265,38 @@ def _inside(folder: Path, name: str, table: Path) -> Path:
     return path
 
 
-def _require_movable(move: Move, size: int, *, begun: bool) -> None:
-    if not move.source.is_file() or move.source.is_symlink():
-        raise DataError(f"{move.source} is no plain file any more\n  fix: find duplicates again")
+def _require_kept(rows: list[dict[str, str]], table: Path) -> None:
+    """Refuse a table that has a group of which nothing is kept."""
+    keeping = {row["group"] for row in rows if row["keep"] == "yes"}
+    for row in rows:
+        if row["group"] not in keeping:
+            raise UsageError(
+                f"{table} keeps no image of group {row['group']}\n"
+                "  fix: write yes in the column keep of one of them"
+            )
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others, whatever it is called; links are followed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _unchanged(row: dict[str, str], path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == int(row["bytes"])
+
+
+def _immovable(move: Move, size: int, *, begun: bool) -> str:
+    """Return why a file has to stay, "" if it can go."""
+    if move.source.is_symlink():
+        return "a link, which holds nothing of its own"
+    if not move.source.is_file():
+        return "no plain file any more"
     if move.source.stat().st_size != size:
-        raise DataError(
-            f"{move.source} has changed since it was compared\n  fix: find duplicates again"
-        )
+        return "it has changed since it was compared"
     if os.path.lexists(move.target) and not begun:
-        raise DataError(
-            f"{move.target} is there already, and nothing is overwritten\n"
-            "  fix: name another --move-to"
-        )
+        return f"{move.target} is there already, and nothing is overwritten"
+    return ""

@@ -17,6 +17,7 @@ from lookalike.curation.album import Album, open_album
 from lookalike.durable import write_atomically
 from lookalike.errors import DataError
 from lookalike.evaluation.knn import leave_one_out_votes
+from lookalike.names import to_cell
 from lookalike.pairwise.similarity import top_k, unit_rows
 
 LISTED = 15
@@ -258,12 +259,12 @@ def write_csv(found: Outliers, path: Path) -> None:
         doubt = doubts.get(position)
         rows.writerow(
             (
-                found.album.images.ids[position],
+                to_cell(found.album.images.ids[position]),
                 f"{found.factors[position]:.6f}",
                 f"{found.distances[position]:.6f}",
                 "yes" if position in outside else "no",
-                found.album.class_of(position) or "",
-                doubt.voted if doubt else "",
+                to_cell(found.album.class_of(position) or ""),
+                to_cell(doubt.voted if doubt else ""),
                 f"{doubt.share:.6f}" if doubt else "",
             )
         )

@@ -20,6 +20,7 @@ from lookalike.data.order import epoch_order
 from lookalike.durable import write_atomically
 from lookalike.embeddings import Embeddings
 from lookalike.evaluation.clustering import cluster, scikit_learn
+from lookalike.names import to_cells
 from lookalike.pairwise.similarity import top_k, unit_rows
 
 By = Literal["k-center", "typicality", "random"]
@@ -306,5 +307,6 @@ def write_csv(found: Selection, path: Path) -> None:
     rows = csv.writer(content)
     rows.writerow(("place", "id", "reason"))
     for number, pick in enumerate(found.picks, 1):
-        rows.writerow((number, found.album.images.ids[pick.position], pick.reason))
+        name = found.album.images.ids[pick.position]
+        rows.writerow(to_cells((number, name, pick.reason)))
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))

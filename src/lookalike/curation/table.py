@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lookalike.errors import UsageError
+from lookalike.names import from_cell, shown
 from lookalike.neighbors.collection import ID, Collection
 
 TABLE, TOLD = "duplicates.csv", "duplicates.json"
@@ -76,7 +77,7 @@ class Listed:
                 continue
             what = "has in another size" if told else "does not have"
             raise UsageError(
-                f"{self.folder} is about other images: {collection.path} {what} {name}\n"
+                f"{self.folder} is about other images: {collection.path} {what} {shown(name)}\n"
                 f"  fix: lookalike duplicates {collection.path} --out FOLDER"
             )
 
@@ -92,13 +93,14 @@ def read_rows(table: Path, *, numbers: Sequence[str] = ("bytes",)) -> list[dict[
         UsageError: it cannot be read, or a row is not what it should be.
     """
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        text = table.read_bytes().decode("utf-8-sig")  # a carriage return may be part of a name
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(
             f"{table} cannot be read\n  fix: write it with lookalike duplicates"
         ) from problem
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     for number, row in enumerate(rows, 2):
+        row["id"] = from_cell(row.get("id") or "")
         for column in ("group", "id", "keep", *numbers):
             if not row.get(column):
                 raise UsageError(f"line {number} of {table} has no {column}")
@@ -131,13 +133,13 @@ def read_listed(folder: Path) -> Listed:
     seen: set[str] = set()
     for number, row in enumerate(rows, 2):
         if row["id"] in seen:
-            raise UsageError(f"line {number} of {table} names {row['id']} a second time")
+            raise UsageError(f"line {number} of {table} names {shown(row['id'])} a second time")
         seen.add(row["id"])
         groups.setdefault(row["group"], []).append(_entry(row, f"line {number} of {table}"))
     for name, entries in groups.items():
         if not any(entry.keep for entry in entries):
             raise UsageError(
-                f"{table} keeps no image of group {name}\n"
+                f"{table} keeps no image of group {shown(name)}\n"
                 "  fix: write yes in the column keep of one of them"
             )
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
@@ -154,7 +156,8 @@ def require_part_of(table: Path, own: Path) -> None:
     for row in read_rows(table):
         if (row["group"], row["id"]) not in known:
             raise UsageError(
-                f"{table} is not made from {own}, where {row['id']} is in no group {row['group']}\n"
+                f"{table} is not made from {own}, where {shown(row['id'])} is in no "
+                f"group {shown(row['group'])}\n"
                 "  fix: name the folder whose duplicates were looked at"
             )
 
@@ -167,6 +170,5 @@ def _entry(row: dict[str, str], where: str) -> Entry:
     if not -1 <= score <= 1:
         raise UsageError(f"{where}: score is in [-1, 1], got {row.get('score')!r}")
     width, height, size = (int(row[name]) for name in (*_SIDES, "bytes"))
-    return Entry(
-        row["id"], row["keep"] == "yes", score, width, height, size, row.get("reason") or ""
-    )
+    reason = from_cell(row.get("reason") or "")
+    return Entry(row["id"], row["keep"] == "yes", score, width, height, size, reason)

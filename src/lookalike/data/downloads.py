@@ -24,6 +24,7 @@ from torchvision import datasets
 from torchvision.datasets.utils import download_url
 
 from lookalike.errors import LookalikeError, UsageError
+from lookalike.names import to_cells
 
 _TROUBLE = (
     URLError,
@@ -211,6 +212,7 @@ def _write(path: Path, contents: Arrays | Rows) -> None:
             rows = csv.writer(file)
             rows.writerow(["path", "label"])
             rows.writerows(
-                (Path(name).relative_to(path.parent).as_posix(), label) for name, label in contents
+                to_cells((Path(name).relative_to(path.parent).as_posix(), label))
+                for name, label in contents
             )
     os.replace(unfinished, path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import unicodedata
 from pathlib import Path
 
 from lookalike.data.decode import UnreadableImage
-from lookalike.data.image_set import Unreadable
+from lookalike.data.image_set import UNLISTED, Unreadable
 from lookalike.data.tree import Tree, as_unicode, sorted_ids, why_ignored
 from lookalike.errors import UsageError
 
@@ -51,9 +52,37 @@ class FileReader:
         """The folder that relative paths begin in."""
         return self._root
 
+    def identify(self, key: int) -> tuple[int, int] | None:
+        """Return the device and inode of a file, links followed; None if it is not there."""
+        try:
+            status = os.stat(self._path(key))
+        except (OSError, ValueError):
+            return None
+        return status.st_dev, status.st_ino
+
+    def is_link(self, key: int) -> bool:
+        """Return whether a path is a link to another."""
+        return os.path.islink(self._path(key))
+
     def read(self, key: int, limit: int | None = None) -> bytes:
         """Return the bytes of one file."""
-        return read_file(os.path.join(self._root, self._paths[key]), limit)
+        return read_file(self._path(key), limit)
+
+    def _path(self, key: int) -> str:
+        path = os.path.join(self._root, self._paths[key])
+        return path if path.isascii() or "\0" in path else _in_the_form_that_is_there(path)
+
+
+def _in_the_form_that_is_there(path: str) -> str:
+    """Return a path, each name in the Unicode form that its folder has it in, if it has it."""
+    if os.path.lexists(path):
+        return path
+    here = os.path.abspath(os.sep)
+    for name in os.path.abspath(path).split(os.sep):
+        forms = (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+        ways = [os.path.join(here, form) for form in forms]
+        here = next((way for way in ways if os.path.lexists(way)), ways[0])
+    return here
 
 
 def list_folder(root: Path) -> Tree:
@@ -82,7 +111,7 @@ def list_folder(root: Path) -> Tree:
                     f"{folder}{entry.name}{'/' * _is_folder(entry)}" for entry in entries
                 )
         except OSError as problem:
-            reason = f"cannot be listed: {problem.strerror}"
+            reason = f"{UNLISTED}: {problem.strerror}"
             if not folder:
                 raise UsageError(f"{root} {reason}") from problem
             ignored.append(Unreadable(as_unicode(folder), reason))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -11,9 +13,17 @@ import numpy.typing as npt
 
 from lookalike.data.decode import MAX_PIXELS, Header, Raw, UnreadableImage, measure
 from lookalike.errors import UsageError
+from lookalike.names import shown
 
-SPLITS = ("train", "test", "val", "valid", "validation")
+SPLITS = ("train", "test", "val", "valid", "validation", "dev", "eval", "unlabeled")
 """How the splits of a source may be called. The first is what is meant if nothing is said."""
+
+_SPELLINGS = {
+    "training": "train",
+    "testing": "test",
+    "evaluation": "eval",
+    "unlabelled": "unlabeled",
+}
 
 
 _HEADER_BYTES = 2**17  # most formats tell all of this in the first kilobytes; EXIF may take 64
@@ -31,11 +41,11 @@ class Unreadable(NamedTuple):
 
     def __str__(self) -> str:
         """Return one line that is safe on a terminal, whatever the file is called."""
-        shown = "".join(
-            letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-            for letter in self.id
-        )
-        return f"{shown}: {self.reason}"
+        return f"{shown(self.id)}: {shown(self.reason)}"
+
+
+UNLISTED = "cannot be listed"
+"""How the reason of a folder begins that nobody could look into."""
 
 
 class Reader(Protocol):
@@ -65,6 +75,8 @@ class ImageSet:
         keys: (N,) int64, what the reader calls each image.
         split: which split of the source this is; None where there are none.
         ignored: what lies among the images and is none by its name or kind.
+        remarks: what somebody should know of how the classes and images were told, a line each.
+        left_out: the source's other splits, where none was asked for, and the images in each.
     """
 
     name: str
@@ -75,6 +87,13 @@ class ImageSet:
     keys: npt.NDArray[np.int64]
     split: str | None = None
     ignored: tuple[Unreadable, ...] = ()
+    remarks: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def unlisted(self) -> tuple[Unreadable, ...]:
+        """Folders that could not be looked into: nobody knows how many images are in them."""
+        return tuple(one for one in self.ignored if one.reason.startswith(UNLISTED))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -118,6 +137,13 @@ class ImageSet:
         )
 
 
+def split_name(name: str) -> str | None:
+    """Return the split that a folder or file is, by its name in any case; None if it is none."""
+    lower = name.lower()
+    lower = _SPELLINGS.get(lower, lower)
+    return lower if lower in SPLITS else None
+
+
 def choose_split(split: str | None, splits: Sequence[str], *, where: str) -> str | None:
     """Return the split that is meant: the first if none is named, None if there are none.
 
@@ -126,6 +152,7 @@ def choose_split(split: str | None, splits: Sequence[str], *, where: str) -> str
     """
     if split is None:
         return splits[0] if splits else None
+    split = split if split in splits else split_name(split) or split
     if split not in splits:
         choice = f"choose {' or '.join(splits)}" if splits else "leave the split out"
         raise UsageError(f"{where} has no split {split!r}\nfix: {choice}")
@@ -138,7 +165,11 @@ def number_classes(
     """Return the names of the classes, in order, and each value's position among them, (N,).
 
     Integers are in numerical order, also where they are written as text; everything else is in the
-    order of its characters. None, empty text, not-a-number and negative integers are unknown: -1.
+    order of its characters. Names that differ in their Unicode form alone are one. None, empty
+    text, what is no finite number, and negative numbers are unknown: -1.
+
+    Raises:
+        ValueError: a value is a list or another collection of values.
     """
     names = [_class_name(value) for value in values]
     known = {name for name in names if name}
@@ -156,7 +187,26 @@ def _class_name(value: object) -> str:
         return str(int(value))
     if isinstance(value, (float, np.floating)):
         # A table's column of integers becomes one of floats where a value is missing.
-        return "" if np.isnan(value) else str(int(value) if value == int(value) else value)
+        if not np.isfinite(value) or value < 0:
+            return ""
+        return str(int(value) if value == int(value) else value)
     if isinstance(value, (int, np.integer)):
         return "" if value < 0 else str(value)
-    return str(value).strip()
+    if isinstance(value, (list, tuple, set, dict, np.ndarray)):
+        raise ValueError(f"a label must be one value, got {value!r:.60}")
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", str(value).strip())
+
+
+_NONE = frozenset(["", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>"])
+_NEGATIVE = re.compile(r"-\d+(\.\d*)?|[-+]?inf(inity)?", re.IGNORECASE | re.ASCII)
+
+
+def label_of_text(text: str) -> str | None:
+    """Return a label that a program wrote as text; None if that says that there is none.
+
+    A folder may be called `nan`; in a table it is what a missing value became.
+    """
+    text = text.strip()
+    return None if text in _NONE or _NEGATIVE.fullmatch(text) else text

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -331,7 +332,14 @@ def _look_up(
     allow_missing: bool,
     remedy: str,
 ) -> Pairs:
-    found = np.array([places.get(name, -1) for name in listed.names], dtype=np.int64)
+    composed = {unicodedata.normalize("NFC", name): place for name, place in places.items()}
+    found = np.array(
+        [
+            places.get(name, composed.get(unicodedata.normalize("NFC", name), -1))
+            for name in listed.names
+        ],
+        dtype=np.int64,
+    )
     first, second = found[listed.first], found[listed.second]
     if (twice := np.flatnonzero(found == _AMBIGUOUS)).size:
         name = _shown(listed.names[twice[0]])

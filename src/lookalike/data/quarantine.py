@@ -20,6 +20,7 @@ from lookalike.data.decode import MAX_PIXELS, UnreadableImage, decode, measure
 from lookalike.data.image_set import ImageSet, Unreadable
 from lookalike.data.threads import map_in_order
 from lookalike.errors import DataError
+from lookalike.names import to_cells
 
 __all__ = ["Progress", "Quarantine", "Survey", "Unreadable", "survey"]
 
@@ -66,8 +67,8 @@ class Quarantine:
         with open(unfinished, "w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(Unreadable._fields)
-            rows.writerows(self)
-            rows.writerows((one.id, f"ignored: {one.reason}") for one in self._ignored)
+            rows.writerows(to_cells(one) for one in self)
+            rows.writerows(to_cells((one.id, f"ignored: {one.reason}")) for one in self._ignored)
         os.replace(unfinished, path)
 
     def raise_if_above(self, max_share: float = 0.01) -> None:

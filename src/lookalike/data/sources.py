@@ -23,7 +23,7 @@ from typing import Protocol
 from lookalike.data.archives import list_tar, list_zip
 from lookalike.data.arrays import read_arrays
 from lookalike.data.folders import list_folder
-from lookalike.data.image_set import SPLITS, ImageSet
+from lookalike.data.image_set import SPLITS, ImageSet, split_name
 from lookalike.data.known import KNOWN, KnownSource
 from lookalike.data.split_files import SplitFiles
 from lookalike.data.tables import read_table
@@ -86,8 +86,8 @@ def _find(spec: str | Path, known: Callable[[str], _Source]) -> tuple[_Source, s
     try:
         if path.exists():
             return _in_split_folder(path) or (_at(path), None)
-        if path.name in SPLITS and path.parent.exists():
-            return _at(path.parent), path.name
+        if (split := split_name(path.name)) and path.parent.exists():
+            return _at(path.parent), split
     except OSError as problem:
         raise UsageError(f"{spec} cannot be opened: {problem.strerror}") from problem
     name, _, inner = str(spec).partition("/")
@@ -129,26 +129,32 @@ def _at(path: Path) -> _Source:
 
 def _in_split_folder(path: Path) -> tuple[_Source, str] | None:
     """Return a split together with its siblings, so that their classes are numbered together."""
+    split = split_name(path.stem)
     if path.suffix == ".npz":
         arrays = _split_arrays(path.parent)
-        if path.stem in arrays:
+        if split in arrays and arrays[split].name == path.name:
             name = path.absolute().parent.name
-            return SplitFiles(str(path.parent), name, arrays, read_arrays), path.stem
-    elif path.name in SPLITS and path.is_dir() and _only_split_folders(path.parent):
+            return SplitFiles(str(path.parent), name, arrays, read_arrays), split
+    elif split and path.is_dir() and _only_split_folders(path.parent):
         tree = list_folder(path.parent)
-        if path.name in tree.splits():
-            return tree, path.name
+        if split in tree.splits():
+            return tree, split
     return None
 
 
 def _only_split_folders(folder: Path) -> bool:
     """Tell at a glance whether a folder may come in splits: listing all of it may take long."""
-    beside = {entry.name for entry in folder.iterdir() if entry.is_dir()}
-    return "train" in beside and all(name in SPLITS or why_ignored(f"{name}/") for name in beside)
+    names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
+    beside = {split_name(name) for name in names if not why_ignored(f"{name}/")}
+    return "train" in beside and None not in beside
 
 
 def _split_arrays(folder: Path) -> dict[str, Path]:
     """Return the file of each split if a folder holds splits as `.npz` files."""
-    found = {split: folder / f"{split}.npz" for split in SPLITS}
-    arrays = {split: path for split, path in found.items() if path.is_file()}
+    arrays = {
+        split: path
+        for split in SPLITS
+        for path in (folder / f"{name}.npz" for name in (split.upper(), split.title(), split))
+        if path.is_file()
+    }
     return arrays if "train" in arrays and len(arrays) > 1 else {}

@@ -19,11 +19,13 @@ class Part(NamedTuple):
     ids: names of its N images.
     classes: N values that tell each image's class, as `number_classes` takes them.
     reader: reads them by their numbers, from 0.
+    remarks: what somebody should know of how they were read.
     """
 
     ids: tuple[str, ...]
     classes: list[object]
     reader: Reader
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,14 @@ class SplitFiles:
             UsageError: there is no such split.
             DataError: a file is not as it should be, or holds no images.
         """
-        split = choose_split(split, self.splits(), where=self.where)
+        asked, split = split, choose_split(split, self.splits(), where=self.where)
         parts = {name: self.read(path, name) for name, path in self.files.items()}
-        class_names, labels = number_classes(
-            value for part in parts.values() for value in part.classes
-        )
+        try:
+            class_names, labels = number_classes(
+                value for part in parts.values() for value in part.classes
+            )
+        except ValueError as problem:
+            raise DataError(f"{self.where}: {problem}") from problem
         ends = np.cumsum([len(part.ids) for part in parts.values()])
         by_split = dict(zip(parts, np.split(labels, ends[:-1]), strict=True))
         chosen = parts[split or ""]
@@ -71,4 +76,10 @@ class SplitFiles:
             reader=chosen.reader,
             keys=np.arange(len(chosen.ids)),
             split=split,
+            remarks=chosen.remarks,
+            left_out=tuple(
+                (name, len(part.ids))
+                for name, part in parts.items()
+                if asked is None and name not in {split, ""}
+            ),
         )

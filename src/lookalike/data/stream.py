@@ -13,6 +13,7 @@ from lookalike.data.decode import MAX_PIXELS
 from lookalike.data.image_set import ImageSet, Unreadable
 from lookalike.data.workers import Worker, WorkerDiedError
 from lookalike.errors import DataError, LookalikeError
+from lookalike.names import shown
 
 
 class Crops(NamedTuple):
@@ -102,7 +103,7 @@ class CropStream:
                 "fix: see above for what it said; --workers 0 does without it"
             )
         return DataError(
-            f"a worker process died twice while it read {self._images.ids[death.position]} "
+            f"a worker process died twice while it read {shown(self._images.ids[death.position])} "
             f"({death.how})\n"
             "fix: remove that image; or, if memory or /dev/shm was full, use fewer --workers"
         )

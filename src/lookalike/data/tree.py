@@ -3,17 +3,23 @@
 The rules are the same for folders and archives:
 
 - Folders that alone hold everything are looked through: `photos.zip` may hold `photos/...`.
-- If the folders on top are `train` and one or more of `test`, `val`, `valid` and `validation`, and
-  no others, and no image lies beside them, they are splits.
+- If the folders on top are `train` and one or more of `test`, `val`, `valid`, `validation`, `dev`,
+  `eval` and `unlabeled`, in any case, also spelt `training`, `testing`, `evaluation` or
+  `unlabelled`, and no others, and no image lies beside them, they are splits.
 - If every image lies in a folder below the top (or below its split), and there are at least two
-  such folders, the first folder on its path is its class. The classes of all splits are numbered
-  together. Otherwise nothing is known of the classes.
+  such folders, the first folder on its path is its class; a few images beside the folders are of
+  unknown class. The classes of all splits are numbered together.
+- Folders that are called like splits and are none, and those of which most are called like days,
+  months, years, cameras or their cards, are no classes. What is not taken for a class is remarked.
+- Otherwise nothing is known of the classes.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +33,7 @@ from lookalike.data.image_set import (
     Unreadable,
     choose_split,
     number_classes,
+    split_name,
 )
 from lookalike.errors import DataError
 
@@ -107,8 +114,9 @@ class Tree:
         if not self.ids:
             raise DataError(self._no_images())
         parts = self._parts()
-        split = choose_split(split, self.splits(), where=self.where)
-        class_names, labels = number_classes(self._classes(parts))
+        asked, split = split, choose_split(split, self.splits(), where=self.where)
+        classes, remarks = self._classes(parts)
+        class_names, labels = number_classes(classes)
         chosen = self._below(parts[split or ""])
         others = tuple(top for name, top in parts.items() if name and name != split)
         return ImageSet(
@@ -120,6 +128,12 @@ class Tree:
             keys=np.asarray(self.keys, dtype=np.int64)[chosen],
             split=split,
             ignored=tuple(one for one in self.ignored if not one.id.startswith(others)),
+            remarks=remarks,
+            left_out=tuple(
+                (name, len(self._below(top)))
+                for name, top in parts.items()
+                if asked is None and name != split and name
+            ),
         )
 
     def _parts(self) -> dict[str, str]:
@@ -130,22 +144,36 @@ class Tree:
         common = posixpath.commonpath(map(posixpath.dirname, (self.ids[0], self.ids[-1])))
         top = f"{common}/" if common else ""
         folders = {_first_folder(path, top) for path in self.ids}
-        by_name = {folder: f"{top}{folder}/" for folder in folders}
+        by_name = {split_name(folder): f"{top}{folder}/" for folder in folders}
         splits = {name: by_name[name] for name in SPLITS if name in by_name}
         if "train" in splits and len(folders) == len(splits) > 1:
             return splits
         return {"": top}
 
-    def _classes(self, parts: dict[str, str]) -> list[str]:
-        """Return each image's class, "" where nothing is known."""
-        classes = [""] * len(self.ids)
-        for top in parts.values():
+    def _classes(self, parts: dict[str, str]) -> tuple[list[str], tuple[str, ...]]:
+        """Return each image's class, "" where nothing is known, and what to remark of that."""
+        classes, remarks = [""] * len(self.ids), []
+        for split, top in parts.items():
             positions = self._below(top)
             folders = [_first_folder(self.ids[position], top) for position in positions]
-            if all(folders):
-                for position, folder in zip(positions, folders, strict=True):
-                    classes[position] = folder
-        return classes if len(set(classes) - {""}) > 1 else [""] * len(self.ids)
+            where = f" of {split}" if split else ""
+            if why := _no_classes(sorted(set(folders) - {""})):
+                remarks.append(f"the folders{where} are not taken for classes: {why}")
+                continue
+            loose = folders.count("")
+            if 0 < loose < len(folders):
+                lie = (
+                    f"{loose:,} image{'s lie' if loose > 1 else ' lies'} beside the folders{where}"
+                )
+                if loose > _FEW * len(folders):
+                    remarks.append(f"{lie}, so these are not taken for classes")
+                    continue
+                remarks.append(f"{lie} and so without a class")
+            for position, folder in zip(positions, folders, strict=True):
+                classes[position] = unicodedata.normalize("NFC", folder)
+        if len(set(classes) - {""}) > 1:
+            return classes, tuple(remarks)
+        return [""] * len(self.ids), tuple(remarks)
 
     def _below(self, top: str) -> list[int]:
         return [position for position, path in enumerate(self.ids) if path.startswith(top)]
@@ -169,3 +197,30 @@ def _first_folder(path: str, top: str) -> str:
     """Return the first folder on a path below its top, or "" if there is none."""
     folder, slash, _ = path[len(top) :].partition("/")
     return folder if slash else ""
+
+
+_FEW = 0.1  # of the images: no more may lie beside the folders that tell the others' classes
+
+_ALBUM = re.compile(
+    r"""
+    (19|20)\d\d ([-_. ]? (0[1-9]|1[0-2]) ([-_. ]? (0[1-9]|[12]\d|3[01]))? )? (?!\d) .*  # 2021-07-14
+    | (0[1-9]|[12]\d|3[01]) [-_.] (0[1-9]|1[0-2]) [-_.] (19|20)\d\d (?!\d) .*           # 14.07.2021
+    | (january|february|march|april|may|june|july|august|september|october|november|december)
+      ([-_ ]* (19|20)?\d\d)?
+    | (jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec) ([-_ ]* (19|20)?\d\d)?
+    | dcim | camera([ _]roll)? | screenshots?
+    | \d{3} (?=.*[a-z_]) [a-z0-9_]{5}                                # 100CANON, as DCF names them
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def _no_classes(folders: Sequence[str]) -> str:
+    """Return why folders are no classes, "" if they may be."""
+    splits = [folder for folder in folders if split_name(folder)]
+    if len(splits) > 1:
+        return f"{' and '.join(splits[:3])} are called like splits"
+    albums = [folder for folder in folders if _ALBUM.fullmatch(folder)]
+    if len(albums) > 1 and 2 * len(albums) >= len(folders):
+        return f"{albums[0]} and {albums[1]} are called like dates or cameras"
+    return ""

@@ -132,7 +132,11 @@ def _serve(
     row: Tensor,
 ) -> None:
     """Make batches until there are no more, or the parent is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the parent gets them too, and decides
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # the parent gets them too, and decides
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     working_on = row.numpy()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lookalike.data.image_set import ImageSet
+from lookalike.evaluation.verdict import BASELINES, tell_verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,8 @@ class Measures:
         dim: width of a vector.
         knn_top1: share of queries that the weighted neighbours classify right.
         knn_top1_ci95: its 95 % interval (Wilson), low and high.
-        linear_top1: share that a linear classifier does.
+        linear_top1: share that a linear classifier does; of raw pixels it sees their principal
+            components, of oriented gradients the first 256.
         linear_l2: the penalty it chose.
         recall_at_1: share of queries whose nearest other query is of their class.
         r_precision: share of a query's R nearest that are of its class, which has R others.
@@ -75,8 +77,9 @@ class Scorecard:
         seed: of every draw.
         fingerprint: sha256 of the encoder.
         encoder: its measures.
-        baselines: those of `raw_pixels`, of the `untrained` network and, if the encoder started
-            from published weights, of the network as it was then (`starting`).
+        baselines: those of `raw_pixels`, of their principal components (`pca_pixels`), of oriented
+            gradients with colours (`hog`), of the `untrained` network and, if the encoder started
+            from weights, of the network as it was then (`starting`).
         queries: the images asked about; not in `to_json`.
         layers: scores after each layer of the network that trained the encoder, from the backbone
             to the end of its head, by name; empty unless they were asked for.
@@ -120,16 +123,16 @@ class Scorecard:
         return flat | {"layers": layers} if layers else flat
 
     def lines(self) -> list[str]:
-        """Return a table for people, and how its numbers came about."""
+        """Return a table for people, how its numbers came about, and what they come to."""
         columns = {"encoder": self.encoder, **self.baselines}
-        heads = [name.replace("_", " ") for name in columns]
-        width = max(map(len, heads)) + 2
-        lines = [" " * 24 + "".join(head.rjust(width) for head in heads)]
+        heads = {name: BASELINES[name][0] for name in self.baselines}
+        widths = [12, *(max(12, len(head) + 2) for head in heads.values())]
+        lines = [_row("", ["encoder", *heads.values()], widths)]
         for name, (title, show) in ROWS.items():
             values = [getattr(measures, name) for measures in columns.values()]
             if any(value is not None for value in values):
                 cells = ["-" if value is None else show.format(value) for value in values]
-                lines.append(title.ljust(24) + "".join(cell.rjust(width) for cell in cells))
+                lines.append(_row(title, cells, widths))
         if self.k is not None and self.encoder.knn_top1_ci95 is not None:
             low, high = self.encoder.knn_top1_ci95
             lines += [
@@ -138,19 +141,30 @@ class Scorecard:
             ]
         if self.layers:
             lines += [
-                "after each layer".ljust(24)
-                + "".join(title.rjust(width) for title in ("linear", "kNN", "width")),
+                _row("after each layer", ["linear", "kNN", "width"], [12] * 3),
                 *(
-                    f"  {name}".ljust(24)
-                    + _share(layer.linear_top1).rjust(width)
-                    + f"{layer.knn_top1:.1%}".rjust(width)
-                    + f"{layer.dim}".rjust(width)
+                    _row(
+                        f"  {name}",
+                        [_share(layer.linear_top1), f"{layer.knn_top1:.1%}", f"{layer.dim}"],
+                        [12] * 3,
+                    )
                     for name, layer in self.layers.items()
                 ),
             ]
         voting = f", {self.bank_images:,} vote" if self.bank_images else ""
         lost = f", {self.unreadable:,} could not be read" if self.unreadable else ""
-        return [*lines, self.protocol, f"{self.query_images:,} images asked{voting}{lost}"]
+        said = [self.protocol, f"{self.query_images:,} images asked{voting}{lost}"]
+        return [*lines, *said, *filter(None, [self.verdict])]
+
+    @property
+    def verdict(self) -> str:
+        """What was gained or lost beside the best baseline, and what to do next, in sentences."""
+        return tell_verdict(self.to_json())
+
+
+def _row(title: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+    return title.ljust(24) + "".join(padded)
 
 
 def _share(value: float | None) -> str:

@@ -6,6 +6,7 @@ Chen et al. 2020, arXiv:2002.05709, appendix B.8.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,8 @@ PENALTIES = tuple(float(value) for value in np.logspace(1, -6, 15))
 """The L2 penalties tried, strongest first: half a penalty times the squared weights is added to the
 mean cross entropy in nats, on standardised features."""
 
-ROUGHLY = 1e-3  # tolerance while penalties are compared: close enough to rank them
+ROUGHLY = 1e-2  # tolerance while penalties are compared: close enough to rank them
+CLOSELY = 1e-3  # and of the classifier that is asked
 PATIENCE = 4  # weaker penalties in a row that may do no better before the search ends
 
 
@@ -79,10 +81,12 @@ def linear_probe(
     features, asked = _turned(features, asked)
     targets = torch.from_numpy(numbers).to(device)
 
-    penalty = _best_penalty(
+    penalty, near = _best_penalty(
         features, targets, sorted(penalties, reverse=True), held_out=held_out, seed=seed
     )
-    weights = fit(features, targets, classes=len(classes), l2=penalty)
+    weights = fit(
+        features, targets, classes=len(classes), l2=penalty, start=near, tolerance=CLOSELY
+    )
     predictions = classes[logits(weights, asked).argmax(dim=1).cpu().numpy()]
     labelled = queries.labels >= 0
     return LinearProbe(
@@ -194,22 +198,28 @@ def _turned(features: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
 
 def _best_penalty(
     features: Tensor, targets: Tensor, penalties: list[float], *, held_out: float, seed: int
-) -> float:
-    """Return the penalty whose classifier does best on held-out rows; penalties are descending."""
+) -> tuple[float, Tensor | None]:
+    """Return the penalty whose classifier does best on held-out rows, and that classifier.
+
+    Penalties are descending.
+    """
     drawn = stratified_part(targets.cpu().numpy(), share=held_out, seed=seed)
     if not drawn.any():  # one image a class: nothing to choose by
-        return penalties[len(penalties) // 2]
+        return penalties[len(penalties) // 2], None
     out = torch.from_numpy(drawn).to(features.device)
     inside, outside = features[~out], features[out]
     classes = int(targets.max()) + 1
-    best, best_right, weights = 0, -1, None
+    best, best_right = 0, -1
+    weights: Tensor | None = None
+    near: Tensor | None = None
     for number, penalty in enumerate(penalties):
         weights = fit(
             inside, targets[~out], classes=classes, l2=penalty, start=weights, tolerance=ROUGHLY
         )
         right = int((logits(weights, outside).argmax(dim=1) == targets[out]).sum())
         if right > best_right:
-            best, best_right = number, right
-        if number - best >= PATIENCE:
-            break
-    return penalties[best]
+            best, best_right, near = number, right, weights
+        error = math.sqrt(best_right * (1 - best_right / len(outside)))  # its standard error
+        if number - best >= PATIENCE or right < best_right - error:
+            break  # weaker ones take the longest to fit, and fit noise
+    return penalties[best], near

@@ -132,7 +132,7 @@ def _queries_and_train(source: Source, split: str | None) -> tuple[ImageSet, Ima
         return source, None
     names = splits(source)
     if split is None:
-        others = [name for name in names if name != "train"]
+        others = [name for name in names if name not in {"train", "unlabeled"}]
         split = "test" if "test" in others else next(iter(others), None)
     queries = open_source(source, split=split)
     if queries.split in {None, "train"}:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lookalike.evaluation.card import ROWS
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.formats.agreement import Agreement
 from lookalike.inference import Encoder
 from lookalike.training.run_folder import Run
@@ -22,12 +23,7 @@ _PREPARED = {
     "huggingface": "timm's transform does it, but for pictures that are not square, which it "
     "resizes before it cuts them",
 }
-_COLUMNS = {
-    "": "encoder",
-    "raw_pixels_": "raw pixels",
-    "untrained_": "untrained",
-    "starting_": "as it started",
-}
+_COLUMNS = {"": "encoder"} | {f"{key}_": name for key, (name, _) in BASELINES.items()}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from lookalike.formats.card import model_card
 from lookalike.formats.place import drafted, refuse_existing, size_of
 from lookalike.formats.program import settled
 from lookalike.inference import Encoder, load_encoder
-from lookalike.runs.collection import images_trained_on
+from lookalike.runs.readable import images_trained_on
 from lookalike.training.run_folder import Run
 
 Target = Literal["onnx", "torch", "safetensors", "huggingface"]

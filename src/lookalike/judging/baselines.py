@@ -1,9 +1,10 @@
-"""What an encoder is measured beside: raw pixels, its network untrained, and what it began as."""
+"""What an encoder is measured beside: pixels, their edges and colours, and its own beginnings."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,11 +16,17 @@ from lookalike.data.image_set import ImageSet
 from lookalike.data.quarantine import Progress, Quarantine
 from lookalike.embeddings import Embeddings
 from lookalike.errors import DataError
+from lookalike.evaluation.hog import hog_with_colours
 from lookalike.evaluation.pixels import raw_pixels
+from lookalike.evaluation.principal import Axes, principal_axes
 from lookalike.inference import Encoder, squares_in_parts
 
 ENCODER = "encoder"  # the way that is measured; all others are baselines
-RAW_PIXELS = "raw_pixels"  # compared by neighbours alone: fitting thousands of pixels takes minutes
+RAW_PIXELS = "raw_pixels"
+PCA_PIXELS = "pca_pixels"  # of the raw pixels, fitted on the images that vote
+HOG = "hog"
+UNTRAINED, STARTING = "untrained", "starting"
+COMPONENTS = 128  # of the pixels
 LAYER = "layer: "  # before a layer's name, among the ways to turn pictures into vectors
 
 Describe = Callable[[Tensor], Tensor]
@@ -27,6 +34,23 @@ Describe = Callable[[Tensor], Tensor]
 
 Stages = Callable[[Tensor], Mapping[str, Tensor]]
 """(N, 3, size, size) uint8 pictures -> (N, D) float32 vectors after each layer, by its name."""
+
+
+@dataclass(frozen=True)
+class Represent:
+    """What a network makes of pictures.
+
+    Args:
+        network: the encoder.
+        batch_size: pictures at a time.
+    """
+
+    network: Encoder
+    batch_size: int
+
+    def __call__(self, squares: Tensor) -> Tensor:
+        """Return (N, D) float32 vectors of (N, 3, size, size) uint8 pictures."""
+        return self.network.represent(squares, batch_size=self.batch_size)
 
 
 def list_ways(
@@ -40,21 +64,19 @@ def list_ways(
         seed: of the untrained network's weights.
         batch_size: pictures at a time.
     """
-
-    def describe(network: Encoder) -> Describe:
-        return lambda squares: network.represent(squares, batch_size=batch_size)
-
-    ways = {
-        ENCODER: describe(encoder),
+    ways: dict[str, Describe] = {
+        ENCODER: Represent(encoder, batch_size),
         RAW_PIXELS: raw_pixels,
-        "untrained": describe(_untrained(encoder, seed=seed)),
+        HOG: hog_with_colours,
+        UNTRAINED: Represent(_untrained(encoder, seed=seed), batch_size),
     }
     if starting is not None:
         starting = copy.copy(starting)
         starting.size = encoder.size
-        ways["starting"] = describe(starting)
+        ways[STARTING] = Represent(starting, batch_size)
     elif encoder.arguments.get("pretrained"):
-        ways["starting"] = describe(encoder.restarted(seed=seed, pretrained=True))
+        again = encoder.restarted(seed=seed, pretrained=True)
+        ways[STARTING] = Represent(again, batch_size)
     return ways
 
 
@@ -69,6 +91,27 @@ def _untrained(encoder: Encoder, *, seed: int) -> Encoder:
         if isinstance(part, _NormBase) and part.affine and not bool(part.weight.any()):
             nn.init.ones_(part.weight)
     return network
+
+
+def pixel_axes(pixels: Embeddings, *, seed: int) -> Axes:
+    """Return the principal axes of raw pixels, 128 of them.
+
+    Args:
+        pixels: the raw pixels of the images that the axes are fitted on.
+        seed: of the fit.
+    """
+    return principal_axes(torch.from_numpy(pixels.vectors), count=COMPONENTS, seed=seed)
+
+
+def principal_pixels(squares: Tensor, *, axes: Axes) -> Tensor:
+    """Return the components along some axes of the raw pixels of (N, 3, size, size) pictures."""
+    return axes.project(raw_pixels(squares))
+
+
+def project(embeddings: Embeddings, axes: Axes) -> Embeddings:
+    """Return embeddings whose vectors are the components along some axes."""
+    components = axes.project(torch.from_numpy(embeddings.vectors)).numpy()
+    return replace(embeddings, vectors=components)
 
 
 def describe_images(

@@ -33,8 +33,10 @@ from lookalike.evaluation.clustering import (
     compare_with_labels,
     scikit_learn,
 )
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.inference import Encoder
 from lookalike.judging.baselines import ENCODER, describe_images, list_ways
+from lookalike.names import to_cells
 from lookalike.pairwise.similarity import unit_rows
 
 LISTED = 20  # clusters in the table for people; all are in the file
@@ -173,7 +175,7 @@ class Clusters:
         """Return the table of scores by way; nothing where no label is known."""
         if any(each.agreement is None for each in self.groupings.values()):
             return []
-        heads = [way.replace("_", " ") for way in self.groupings]
+        heads = [BASELINES[way][0] if way in BASELINES else way for way in self.groupings]
         width = max(map(len, heads)) + 2
         rows = {
             title: [f"{getattr(each.agreement, name):.3f}" for each in self.groupings.values()]
@@ -343,11 +345,11 @@ def write_csv(found: Clusters, path: Path) -> None:
     for group in found.groups:
         for position in group.positions:
             distance = f"{found.distances[position]:.6f}"
-            rows.writerow(
-                (found.images.ids[position], group.number, distance, found.class_of(position) or "")
-            )
+            label = found.class_of(position) or ""
+            rows.writerow(to_cells((found.images.ids[position], group.number, distance, label)))
     for position in found.unclustered:
-        rows.writerow((found.images.ids[position], "", "", found.class_of(position) or ""))
+        label = found.class_of(position) or ""
+        rows.writerow(to_cells((found.images.ids[position], "", "", label)))
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))
 
 

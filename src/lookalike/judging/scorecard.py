@@ -1,4 +1,4 @@
-"""How good an encoder is: beside raw pixels and the same network untrained, on the same images."""
+"""How good an encoder is: beside what needs no training, on the same images."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from lookalike.evaluation.card import Layer, Measures, Scorecard
 from lookalike.evaluation.confidence import wilson_interval
 from lookalike.evaluation.knn import accuracy, knn_votes, leave_one_out_votes
 from lookalike.evaluation.linear_probe import linear_probe, stratified_part
+from lookalike.evaluation.principal import principal_axes
 from lookalike.evaluation.protocol import ASKED, Sides, Source, choose_sides
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.evaluation.spectrum import alpha_req, effective_rank, spread
@@ -30,13 +31,22 @@ from lookalike.evaluation.uniformity import alignment, uniformity
 from lookalike.inference import Encoder, further
 from lookalike.judging.baselines import (
     ENCODER,
+    HOG,
     LAYER,
+    PCA_PIXELS,
     RAW_PIXELS,
+    STARTING,
+    UNTRAINED,
     Describe,
+    Represent,
     Stages,
     describe_images,
     list_ways,
+    pixel_axes,
+    principal_pixels,
+    project,
 )
+from lookalike.judging.kept import KeptMeasures, digest_sides, key_of
 from lookalike.views.make import make_views
 from lookalike.views.plans import SIMCLR, SIMCLR_SMALL, Plan
 
@@ -45,6 +55,10 @@ SMALL_SIDE = 96  # pixels up to which two views are those of small images
 ALIGNED = 256  # images whose two views are compared
 MOST_CLASSES = 500  # of a confusion matrix worth writing; with more, a linear probe takes minutes,
 FEWEST = 5  # and is fitted only on so many images a class on average
+HOG_PROBED = 256  # principal components of HOG that a linear classifier is fitted on
+PIXELS = (RAW_PIXELS, PCA_PIXELS)
+ORDER = (RAW_PIXELS, PCA_PIXELS, HOG, UNTRAINED, STARTING)
+UNIFORM = 2048  # images whose uniformity is taken; more hardly move the mean over their pairs
 
 
 class Verdict(NamedTuple):
@@ -76,12 +90,15 @@ def score(
     batch_size: int = 256,
     max_unreadable: float = 0.01,
     max_pixels: int = MAX_PIXELS,
+    kept: KeptMeasures | None = None,
     progress: Progress | None = None,
 ) -> Scorecard:
-    """Measure an encoder on some images, beside two baselines on the same images.
+    """Measure an encoder on some images, beside what needs no training on the same images.
 
     With labels, a bank of images votes on queries (`choose_sides` says who is who), and a linear
-    classifier is fitted on the bank; without, only what needs no labels is measured.
+    classifier is fitted on the bank; without, only what needs no labels is measured. The baselines
+    are raw pixels, their principal components, oriented gradients with colours, the network
+    untrained and, if it started from weights, the network as it was then.
 
     Args:
         encoder: what is measured; it is not changed, and this is checked.
@@ -99,6 +116,8 @@ def score(
         batch_size: pictures at a time.
         max_unreadable: share of images that may be unreadable; they are left out and counted.
         max_pixels: larger images count as unreadable.
+        kept: numbers of baselines that were measured before, on the same images and in the same
+            way; what is measured now is kept there too.
         progress: told after each image.
 
     Raises:
@@ -110,7 +129,32 @@ def score(
     _check.at_least(1, k=1 if k is None else k, batch_size=batch_size)
     before = encoder.fingerprint()
     sides = choose_sides(source, bank=bank, split=split, trained_on=trained_on, seed=seed)
-    ways = list_ways(encoder, starting=starting, seed=seed, batch_size=batch_size)
+    every = list_ways(encoder, starting=starting, seed=seed, batch_size=batch_size)
+    classes, per_class = _classes(sides)
+    k, reason = choose_k(sides, k)
+    probed = classes <= MOST_CLASSES or per_class >= FEWEST
+    device = encoder.device if encoder.device.type == "cuda" else torch.device("cpu")
+    plan = views or (SIMCLR_SMALL if encoder.size <= SMALL_SIDE else SIMCLR)
+
+    keys = (
+        _keys(
+            every,
+            sides,
+            size=encoder.size,
+            k=k,
+            temperature=temperature,
+            probed=probed,
+            views=plan,
+            seed=seed,
+            max_pixels=max_pixels,
+            device=device.type,
+        )
+        if kept is not None
+        else {}
+    )
+    known = _known(kept, keys) if kept is not None else {}
+    ways = {way: describe for way, describe in every.items() if way not in known}
+
     quarantine = Quarantine(len(sides.queries) + len(sides.bank or ()))
     describe = partial(
         describe_images,
@@ -126,19 +170,31 @@ def score(
         tell = further(progress, len(sides.queries), quarantine.total)
         _, voters = describe(sides.bank, progress=tell)
     quarantine.raise_if_above(max_unreadable)
-    distances = _alignments(sides.queries, ways, encoder.size, views=views, seed=seed)
-    classes, per_class = _classes(sides)
-    k, reason = choose_k(sides, k)
-    probed = classes <= MOST_CLASSES or per_class >= FEWEST
-    device = encoder.device if encoder.device.type == "cuda" else torch.device("cpu")
+    if RAW_PIXELS in ways:
+        axes = pixel_axes((voters or queries)[RAW_PIXELS], seed=seed)
+        ways[PCA_PIXELS] = partial(principal_pixels, axes=axes)
+        for side in (queries, voters) if voters else (queries,):
+            side[PCA_PIXELS] = project(side[RAW_PIXELS], axes)
+    distances = _alignments(sides.queries, ways, encoder.size, plan=plan, seed=seed)
 
     verdicts: dict[str, Verdict] = {}
     if k is not None:
         judge = partial(_judge, k=k, temperature=temperature, seed=seed, device=device)
         verdicts = {
-            way: judge(asked, voters.get(way), probe=probed and way != RAW_PIXELS)
+            way: judge(
+                asked,
+                voters.get(way),
+                probe=probed and way != RAW_PIXELS,
+                components=HOG_PROBED if way == HOG else None,
+            )
             for way, asked in queries.items()
         }
+    if (
+        RAW_PIXELS in verdicts and probed
+    ):  # a linear classifier of thousands of pixels takes minutes
+        of_pixels = verdicts[PCA_PIXELS].measures
+        for name in ("linear_top1", "linear_l2"):
+            verdicts[RAW_PIXELS].measures[name] = of_pixels[name]
     measures: dict[str, Measures] = {}
     for way in ways:
         vectors = torch.from_numpy(queries[way].vectors).to(device)
@@ -146,6 +202,9 @@ def score(
         if way in verdicts:
             numbers |= verdicts[way].measures
         measures[way] = Measures(dim=vectors.shape[1], **numbers)
+        if kept is not None and way in keys:
+            kept.keep(keys[way], measures[way])
+    measures |= known
     if encoder.fingerprint() != before:
         raise RuntimeError("the encoder changed while it was measured: its numbers mean nothing")
     return Scorecard(
@@ -161,7 +220,7 @@ def score(
         seed=seed,
         fingerprint=before,
         encoder=measures.pop(ENCODER),
-        baselines=measures,
+        baselines={way: measures[way] for way in ORDER if way in measures},
         queries=sides.queries,
         layers={
             way.removeprefix(LAYER): Layer(
@@ -176,16 +235,37 @@ def score(
     )
 
 
+def _keys(ways: Mapping[str, Describe], sides: Sides, **protocol: Any) -> dict[str, str]:
+    """Return under which key the numbers of each baseline are kept."""
+    images = digest_sides(sides)
+    networks = {
+        way: each.network.fingerprint() if isinstance(each, Represent) else None
+        for way, each in ways.items()
+        if way != ENCODER
+    }
+    return {
+        way: key_of(images, way=way, network=network, **protocol)
+        for way, network in {**networks, PCA_PIXELS: None}.items()
+    }
+
+
+def _known(kept: KeptMeasures, keys: Mapping[str, str]) -> dict[str, Measures]:
+    """Return the numbers of those baselines that need not be measured again."""
+    known = {way: found for way, key in keys.items() if (found := kept.find(key)) is not None}
+    if not known.keys() >= {*PIXELS}:  # their numbers are made together
+        known = {way: found for way, found in known.items() if way not in PIXELS}
+    return known
+
+
 def _alignments(
     images: ImageSet,
     ways: Mapping[str, Describe],
     size: int,
     *,
-    views: Plan | None,
+    plan: Plan,
     seed: int,
 ) -> dict[str, float]:
     """Return the alignment of two views of some of the images, by way; none of a one-view plan."""
-    plan = views or (SIMCLR_SMALL if size <= SMALL_SIDE else SIMCLR)
     if len(plan.views) < 2:
         return {}
     drawn = np.random.default_rng(seed).permutation(len(images))[:ALIGNED]
@@ -231,12 +311,14 @@ def _judge(
     k: int,
     temperature: float,
     probe: bool,
+    components: int | None,
     seed: int,
     device: torch.device,
 ) -> Verdict:
     """Ask neighbours, and with `probe` a linear classifier, about labelled queries.
 
-    Where there is no bank, the other queries vote, and the classifier is fitted on some of them.
+    Where there is no bank, the other queries vote, and the classifier is fitted on some of them. It
+    sees the principal components of vectors that are wider than `components`.
     """
     queries = queries.select(np.flatnonzero(queries.labels >= 0))
     if bank is None:
@@ -259,6 +341,9 @@ def _judge(
             "map_at_r": searched.map_at_r,
         }
     if probe:
+        if components is not None and train.vectors.shape[1] > components:
+            axes = principal_axes(torch.from_numpy(train.vectors), count=components, seed=seed)
+            train, probed = (project(each, axes) for each in (train, probed))
         found = linear_probe(train, probed, seed=seed, device=device)
         measures |= {"linear_top1": found.accuracy, "linear_l2": found.l2}
     return Verdict(measures, queries.labels, votes.predictions)
@@ -270,7 +355,7 @@ def _label_free(vectors: Tensor, *, seed: int) -> dict[str, Any]:
     return {
         "rankme": effective_rank(vectors),
         "alpha_req": None if math.isnan(alpha) else alpha,
-        "uniformity": uniformity(vectors, seed=seed) if len(vectors) > 1 else None,
+        "uniformity": uniformity(vectors, seed=seed, limit=UNIFORM) if len(vectors) > 1 else None,
         "spread": spread(vectors),
     }
 

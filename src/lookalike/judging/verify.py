@@ -1,4 +1,4 @@
-"""One thing or two: an encoder on pairs of images, beside raw pixels and the net untrained."""
+"""One thing or two: an encoder on pairs of images, beside what needs no training."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from lookalike.data.pairs import Pairs
 from lookalike.data.quarantine import Progress, Quarantine
 from lookalike.data.resident import load_squares
 from lookalike.errors import DataError
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.evaluation.verification import FEWEST_FALSE, Verification, verification
 from lookalike.inference import Encoder, squares_in_parts
 from lookalike.judging.baselines import ENCODER, list_ways
@@ -55,8 +56,9 @@ class VerificationCard:
         trained_on: of `images`, those that the encoder was trained on, by id; None if not known.
         seed: of every draw.
         fingerprint: sha256 of the encoder.
-        ways: verification by the cosines of the `encoder`, of `raw_pixels`, of the `untrained`
-            network and, if the encoder started from published weights, of those (`starting`).
+        ways: verification by the cosines of the `encoder`, of `raw_pixels`, of oriented gradients
+            with colours (`hog`), of the `untrained` network and, if the encoder started from
+            published weights, of those (`starting`).
         most_alike_different: different pairs that the encoder finds most alike, no image twice.
         least_alike_same: same pairs that it finds least alike, likewise.
         thumbs: (n, 128, 128, 3) pictures of the images in these pairs; not in `to_json`.
@@ -89,7 +91,7 @@ class VerificationCard:
 
     def lines(self) -> list[str]:
         """Return a table for people, and how its numbers came about."""
-        heads = [name.replace("_", " ") for name in self.ways]
+        heads = [BASELINES[way][0] if way in BASELINES else way for way in self.ways]
         width = max(22, *(len(head) + 2 for head in heads))
         rows = [("", *heads), *_rows(tuple(self.ways.values()))]
         return [

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lookalike import _check
-from lookalike.losses._teacher import prepare
+from lookalike.losses._teacher import prepare, standardised
 
 
 def dkd_loss(
@@ -18,6 +18,7 @@ def dkd_loss(
     alpha: float = 1.0,
     beta: float = 8.0,
     temperature: float = 4.0,
+    standardise: bool = False,
 ) -> Tensor:
     """KD in two parts: how likely the true class is, and which of the others are likelier.
 
@@ -33,6 +34,8 @@ def dkd_loss(
         alpha: weight of TCKD, >= 0.
         beta: weight of NCKD, >= 0 (paper: 8, less for teachers that are less sure).
         temperature: T > 0 of both.
+        standardise: whether each row of logits is first taken to mean 0 and variance 1 over the
+            classes (arXiv:2403.01427).
 
     Returns:
         () mean over the N images of T^2 (alpha TCKD + beta NCKD), in T^2 nats, >= 0 up to rounding.
@@ -49,7 +52,8 @@ def dkd_loss(
     _check.at_least(3, classes=student_logits.shape[1])
     _check.at_least(0, alpha=alpha, beta=beta)
     _check.positive(temperature=temperature)
-    both = (each / temperature for each in prepare(student_logits, teacher_logits))
+    sides = prepare(student_logits, teacher_logits)
+    both = ((standardised(each) if standardise else each) / temperature for each in sides)
     (student, student_others), (teacher, teacher_others) = (_decoupled(z, labels) for z in both)
     divergences = alpha * _divergence(student, teacher)
     divergences = divergences + beta * _divergence(student_others, teacher_others)

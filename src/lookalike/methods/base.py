@@ -155,6 +155,11 @@ class Method(nn.Module, ABC):
         return {}
 
     @property
+    def rates(self) -> Mapping[str, float]:
+        """Factors of the learning rate of some parameters or submodules, by name."""
+        return {}
+
+    @property
     def asks_by_index(self) -> bool:
         """Whether all that it takes of its teachers is `teacher(view, batch.index)`.
 

@@ -35,6 +35,8 @@ class Distillation(Method):
         response_weight: of that loss (RepDistiller: 0.9 of KD).
         label_weight: of the cross entropy with labels (RepDistiller: 0.1).
         temperature: > 0, that softens both answers (paper: up to 20; RepDistiller: 4).
+        standardise: take each answer of kd and dkd to mean 0 and variance 1 over the classes first
+            (arXiv:2403.01427; there with a temperature of 2 and ten times the response_weight).
         response_arguments: further arguments of the loss of answers, by name.
         until: share of training after which labels alone count, with the weight of both
             (arXiv:1910.01348: KD helps early and hurts late).
@@ -62,6 +64,7 @@ class Distillation(Method):
         response_weight: float = 0.9,
         label_weight: float = 0.1,
         temperature: float = 4.0,
+        standardise: bool = False,
         response_arguments: Mapping[str, Any] | None = None,
         until: float = 1.0,
         mixup: bool = False,
@@ -70,14 +73,19 @@ class Distillation(Method):
         _check.at_least(0, response_weight=response_weight, label_weight=label_weight)
         _check.positive(temperature=temperature)
         _check.fraction(until=until)
+        if standardise and response not in {"kd", "dkd"}:
+            raise ValueError(f"standardise must be False with response {response}, got True")
         self.teachers = nn.ModuleList(teachers)
         self.classifier = nn.Linear(backbone.dim, count_classes(teachers, class_count))
         self.compare: Callable[..., Tensor] | None = None
         self.arguments = dict(response_arguments or {})
         if response != "none":
             self.compare = registry.load(registry.locate("losses", f"{response}_loss"))
-            if "temperature" in inspect.signature(self.compare).parameters:
+            known = inspect.signature(self.compare).parameters
+            if "temperature" in known:
                 self.arguments.setdefault("temperature", temperature)
+            if "standardise" in known:
+                self.arguments.setdefault("standardise", standardise)
         self.response_weight = response_weight
         self.label_weight = label_weight
         self.temperature = temperature

@@ -15,7 +15,6 @@ Nothing in a collection is unpickled.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -55,6 +54,7 @@ class Part:
         digest: sha256 of that file.
         source: where their images are, as `open_source` takes it; None where nobody said.
         split: which part of that source.
+        prefix: what stands before each image's name in that source.
         unreadable: how many images were left out.
     """
 
@@ -64,6 +64,7 @@ class Part:
     digest: str
     source: str | None = None
     split: str | None = None
+    prefix: str = ""
     unreadable: int = 0
 
 
@@ -329,7 +330,8 @@ def _read_tables(folder: Path, record: Record) -> Any:
             raise damaged(path, "it does not match its digest")
         # pyarrow's threads abort the process as it ends, now and then, where torch is loaded too;
         # its `read_table` starts some even if told not to
-        with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as file:
+        # (a Python file would be called from them, as the interpreter ends)
+        with pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content)) as file:
             tables.append(file.read(use_threads=False))
         if tables[-1].num_rows != part.rows:
             raise damaged(path, f"it has {tables[-1].num_rows:,} rows of {part.rows:,}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,7 +32,9 @@ from lookalike.neighbors.approximate import (
 from lookalike.neighbors.collection import (
     ID,
     MODEL,
+    RECORD,
     Collection,
+    Part,
     Precision,
     Rows,
     Vectors,
@@ -270,6 +273,8 @@ class Index:
     def save(self, path: str | Path, *, dtype: Precision | None = None) -> Index:
         """Write the images that were not removed to a new folder, without an engine.
 
+        The same call goes on where an earlier one stopped.
+
         Args:
             path: the folder.
             dtype: to store vectors in; as they are if none is given.
@@ -278,7 +283,7 @@ class Index:
             the index in that folder.
 
         Raises:
-            UsageError: there is one already.
+            UsageError: there is another one already.
             LookalikeError: no space is left.
         """
         found, start = self.collection, 0
@@ -287,22 +292,33 @@ class Index:
             rows = found.present[(found.present >= start) & (found.present < start + part.rows)]
             parts.append((part, _blocks(found.vectors, rows), found.table.take(rows)))
             start += part.rows
-        (first, blocks, table), *later = parts
-        model = found.path / MODEL
-        written = write_collection(
-            path,
-            blocks,
-            table,
-            dim=found.record.dim,
-            dtype=dtype or found.record.dtype,
-            encoder=found.record.encoder,
-            precision=found.record.precision,
-            model=model if model.is_dir() else None,
-            source=first.source,
-            split=first.split,
-        )
-        for part, blocks, table in later:
-            written = append_rows(written, blocks, table, source=part.source, split=part.split)
+        kind = dtype or found.record.dtype
+        written = _begun(Path(path), found, parts, kind)
+        if written is None:
+            first, blocks, table = parts[0]
+            model = found.path / MODEL
+            written = write_collection(
+                path,
+                blocks,
+                table,
+                dim=found.record.dim,
+                dtype=kind,
+                encoder=found.record.encoder,
+                precision=found.record.precision,
+                model=model if model.is_dir() else None,
+                source=first.source,
+                split=first.split,
+                prefix=first.prefix,
+            )
+        for part, blocks, table in parts[len(written.record.parts) :]:
+            written = append_rows(
+                written,
+                blocks,
+                table,
+                source=part.source,
+                split=part.split,
+                prefix=part.prefix,
+            )
         return Index(written)
 
     def _encode(
@@ -387,6 +403,42 @@ class Index:
             whole = nearest(queries[short], vectors, k, rows=self.collection.present)
             values[short], rows[short] = whole
         return values, rows
+
+
+def _begun(
+    path: Path, found: Collection, parts: Sequence[tuple[Part, Any, Any]], dtype: Precision
+) -> Collection | None:
+    """Return what an earlier call wrote to a folder before it was cut short, if it did.
+
+    Raises:
+        UsageError: there is a collection of something else.
+    """
+    if not (path / RECORD).exists():
+        return None
+    there, start = open_collection(path), 0
+    own, own_record = there.record, found.record
+    same = (
+        (own.dim, own.dtype, own.encoder) == (own_record.dim, dtype, own_record.encoder)
+        and not own.removed
+        and own.engine is None
+        and len(own.parts) <= len(parts)
+        and path.resolve() != found.path.resolve()
+    )
+    for part, (asked, blocks, table) in zip(own.parts, parts, strict=False):
+        rows = slice(start, start := start + part.rows)
+        whence = (part.source, part.split, part.prefix) == (
+            asked.source,
+            asked.split,
+            asked.prefix,
+        )
+        same = same and whence and there.ids[rows] == tuple(table.column(ID).to_pylist())
+        digest = hashlib.sha256()
+        for block in blocks if same else ():
+            digest.update(np.ascontiguousarray(block, dtype=np.dtype(dtype).newbyteorder("<")).data)
+        same = same and digest.hexdigest() == part.vectors
+    if not same:
+        raise UsageError(f"{path} is a collection already\n  fix: name another folder")
+    return there
 
 
 def _blocks(vectors: Vectors, rows: Rows) -> Iterator[Vectors]:

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from lookalike.data.decode import Pixels, UnreadableImage, centre_square, decode, measure
+from lookalike.data.decode import Pixels, Raw, UnreadableImage, centre_square, decode, measure
 from lookalike.data.image_set import ImageSet, Unreadable
 from lookalike.data.quarantine import Progress
 from lookalike.data.threads import map_in_order
-from lookalike.durable import write_atomically
+from lookalike.durable import sync_folder, write_atomically
 from lookalike.errors import UsageError
 from lookalike.inference import Encoder
 from lookalike.neighbors.collection import CLASS, ID, Precision, Vectors, damaged
@@ -79,22 +79,33 @@ class Parts:
         images: the set.
         dtype: to store vectors in.
         max_pixels: larger images count as unreadable.
+        after: how many parts the collection has that these are for. Parts for fewer were added to
+            it, or given up, and are thrown away.
 
     Raises:
         UsageError: the folder holds parts of another set, encoder or kind.
     """
 
     def __init__(
-        self, folder: Path, encoder: Encoder, images: ImageSet, *, dtype: Precision, max_pixels: int
+        self,
+        folder: Path,
+        encoder: Encoder,
+        images: ImageSet,
+        *,
+        dtype: Precision,
+        max_pixels: int,
+        after: int = 0,
     ) -> None:
         self.folder, self.encoder, self.images = folder, encoder, images
         self.dtype, self.max_pixels = dtype, max_pixels
+        remove_stale(folder, after)
         self._keep_to_plan(
             {
                 "encoder": encoder.fingerprint(),
                 "precision": encoder.precision,
                 "dtype": dtype,
                 "max_pixels": max_pixels,
+                "after": after,
                 "images": len(images),
                 "ids": hashlib.sha256("\n".join(images.ids).encode()).hexdigest(),
             }
@@ -109,9 +120,36 @@ class Parts:
 
         A shard is a stretch of the set, so that archives are read from front to back.
         """
+        return [part for part in self.share(shard) if not self._path(part).exists()]
+
+    def forget_changed(self, parts: Sequence[int]) -> int:
+        """Remove parts of images that are not what they were when the part was made.
+
+        Returns:
+            how many images are not.
+        """
+        changed = 0
+        for part in parts:
+            if not self._path(part).exists():
+                continue
+            seen = self._load(part, "position", "sha256")
+            was = dict(zip(seen["position"].tolist(), seen["sha256"].tolist(), strict=True))
+            now = map_in_order(self._digest, self._positions(part))
+            other = sum(
+                digest != was.get(position)
+                for position, digest in zip(self._positions(part), now, strict=True)
+                if position in was or isinstance(self._read(position), _Seen)
+            )
+            if other:
+                self._path(part).unlink()
+            changed += other
+        return changed
+
+    def share(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
+        """Return the parts of one shard of all: (its number, of how many), made or not."""
         number, shards = shard
-        share = np.array_split(np.arange(len(self)), shards)[number].tolist()
-        return [part for part in share if not self._path(part).exists()]
+        parts: list[int] = np.array_split(np.arange(len(self)), shards)[number].tolist()
+        return parts
 
     def make(
         self, parts: Sequence[int], *, batch_size: int, progress: Progress | None = None
@@ -195,9 +233,12 @@ class Parts:
             square = centre_square(decode(raw, max_pixels=self.max_pixels, at_least=size), size)
         except UnreadableImage as problem:
             return problem.reason
-        content = f"{raw.shape}".encode() + raw.tobytes() if isinstance(raw, np.ndarray) else raw
+        content = _content(raw)
         digest = hashlib.sha256(content).hexdigest()
         return _Seen(square, digest, len(content), header.width, header.height)
+
+    def _digest(self, position: int) -> str | None:
+        return digest_image(self.images, position)
 
     def _keep_to_plan(self, plan: dict[str, Any]) -> None:
         path = self.folder / _PLAN
@@ -241,6 +282,46 @@ _COLUMNS: dict[str, Any] = {
     "reason": np.str_,
 }
 """What a part holds beside vectors: the first five a row a vector, the last two one a loss."""
+
+
+def digest_image(images: ImageSet, position: int) -> str | None:
+    """Return the sha256 that a collection's table keeps of an image; None if it cannot be had."""
+    try:
+        return hashlib.sha256(_content(images.read(position))).hexdigest()
+    except UnreadableImage:
+        return None
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove a folder of parts; the plan last, so that no part is ever there without it."""
+    if folder.is_dir():
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == _PLAN):
+            path.unlink()
+        folder.rmdir()
+        sync_folder(folder.parent)
+
+
+def remove_stale(folder: Path, after: int) -> None:
+    """Remove parts that were made for a collection when it had fewer parts than now.
+
+    They were added to it, and a process was killed as it cleared up; or they were given up.
+    """
+    if _made_after(folder) < after:
+        remove_parts(folder)
+
+
+def _made_after(folder: Path) -> int:
+    """Return how many parts the collection had that parts in a folder are for."""
+    try:
+        return int(json.loads((folder / _PLAN).read_bytes()).get("after", 0))
+    except OSError:
+        return 0  # a part without a plan is nobody's
+    except (ValueError, TypeError, AttributeError):
+        return 0
+
+
+def _content(raw: Raw) -> bytes:
+    return f"{raw.shape}".encode() + raw.tobytes() if isinstance(raw, np.ndarray) else raw
 
 
 def _note(content: dict[str, list[Any]], read: Iterator[tuple[int, _Seen | str]]) -> list[Pixels]:

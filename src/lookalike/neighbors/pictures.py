@@ -31,7 +31,7 @@ def find_images(collection: Collection, rows: Rows) -> Iterator[tuple[Rows, Imag
             images = open_source(part.source, split=part.split)
         except (UsageError, DataError):
             continue
-        places = {name: place for place, name in enumerate(images.ids)}
+        places = {f"{part.prefix}{name}": place for place, name in enumerate(images.ids)}
         there = [row for row in inside.tolist() if collection.ids[row] in places]
         yield (
             np.array(there, dtype=np.int64),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
 import os
@@ -17,8 +16,16 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from lookalike.data.image_set import Unreadable
-from lookalike.durable import NO_SPACE, no_space, sync_folder, write_atomically
-from lookalike.errors import LookalikeError, UsageError
+from lookalike.durable import (
+    NO_SPACE,
+    locked,
+    no_space,
+    open_atomically,
+    sync_folder,
+    write_atomically,
+)
+from lookalike.errors import UsageError
+from lookalike.names import to_cells
 from lookalike.neighbors.collection import (
     ID,
     MODEL,
@@ -52,6 +59,7 @@ def write_collection(
     model: Path | None = None,
     source: str | None = None,
     split: str | None = None,
+    prefix: str = "",
     unreadable: Iterable[Unreadable] = (),
 ) -> Collection:
     """Write a new collection.
@@ -67,6 +75,7 @@ def write_collection(
         model: folder of the encoder, to copy.
         source: where the images are, as `open_source` takes it.
         split: which part of that source.
+        prefix: what stands before each image's name in that source.
         unreadable: what was left out, and why.
 
     Returns:
@@ -81,21 +90,16 @@ def write_collection(
     if (folder / RECORD).exists():
         raise UsageError(f"{folder} is a collection already\n  fix: name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{VECTORS}.{os.getpid()}.tmp"
-    with _locked(folder), _telling_no_space(folder / VECTORS):
-        try:
-            with open(unfinished, "wb") as file:
-                file.write(_header(table.num_rows, dim, dtype))
-                rows, digest = _append(file, blocks, dim, dtype)
+    with locked(folder), _telling_no_space(folder / VECTORS):
+        with open_atomically(folder / VECTORS) as file:
+            file.write(_header(table.num_rows, dim, dtype))
+            rows, digest = _append(file, blocks, dim, dtype)
             _require_rows(rows, table)
-            unfinished.replace(folder / VECTORS)
-        finally:
-            unfinished.unlink(missing_ok=True)
         if model is not None:
             _copy_model(model, folder / MODEL)
         listed = tuple(unreadable)
         part = _write_part(folder, table, rows, digest, number=1)
-        part = replace(part, source=source, split=split, unreadable=len(listed))
+        part = replace(part, source=source, split=split, prefix=prefix, unreadable=len(listed))
         _write_unreadable(folder, listed)
         record = Record(dim=dim, dtype=dtype, encoder=encoder, precision=precision, parts=(part,))
         write_atomically(folder / RECORD, record.to_json())
@@ -110,7 +114,9 @@ def append_rows(
     encoder: str | None = None,
     source: str | None = None,
     split: str | None = None,
+    prefix: str = "",
     unreadable: Iterable[Unreadable] = (),
+    replacing: Rows | None = None,
 ) -> Collection:
     """Add images to a collection; what is there is not written again.
 
@@ -121,7 +127,9 @@ def append_rows(
         encoder: fingerprint of what made the vectors.
         source: where the images are.
         split: which part of that source.
+        prefix: what stands before each image's name in that source.
         unreadable: what was left out.
+        replacing: rows to take out at the same moment.
 
     Returns:
         the collection as it is now.
@@ -133,7 +141,7 @@ def append_rows(
     """
     folder = collection.path
     collection.require_encoder(encoder, what="what is to be added")
-    with _locked(folder), _telling_no_space(folder / VECTORS):
+    with locked(folder), _telling_no_space(folder / VECTORS):
         record = read_record(folder)
         table = _like(table, collection)
         listed = tuple(unreadable)
@@ -147,9 +155,12 @@ def append_rows(
             file.seek(0)
             file.write(_header(record.rows + rows, record.dim, record.dtype))
         part = _write_part(folder, table, rows, digest, number=len(record.parts) + 1)
-        part = replace(part, source=source, split=split, unreadable=len(listed))
-        _write_unreadable(folder, listed, more=True)
-        changed = replace(record, parts=(*record.parts, part))
+        part = replace(part, source=source, split=split, prefix=prefix, unreadable=len(listed))
+        earlier = sum(part.unreadable for part in record.parts)
+        _write_unreadable(folder, listed, after=earlier)
+        gone = () if replacing is None else replacing.tolist()
+        removed = tuple(sorted({*record.removed, *gone}))
+        changed = replace(record, parts=(*record.parts, part), removed=removed)
         write_atomically(folder / RECORD, changed.to_json())
     return open_collection(folder, verify=False)
 
@@ -167,7 +178,7 @@ def remove_rows(collection: Collection, rows: Rows) -> Collection:
     Raises:
         LookalikeError: another process changes the collection, or no space is left.
     """
-    with _locked(collection.path):
+    with locked(collection.path):
         record = read_record(collection.path)
         removed = tuple(sorted({*record.removed, *rows.tolist()}))
         write_atomically(collection.path / RECORD, replace(record, removed=removed).to_json())
@@ -187,7 +198,7 @@ def write_engine(collection: Collection, content: bytes, known: Mapping[str, Any
     """
     digest = sha256(content)
     name = f"{known['kind']}-{digest[:8]}.faiss"
-    with _locked(collection.path):
+    with locked(collection.path):
         write_atomically(collection.path / name, content)
         _set_engine(collection.path, {"file": name, "digest": digest, **known})
     return open_collection(collection.path, verify=False)
@@ -199,7 +210,7 @@ def remove_engine(collection: Collection) -> Collection:
     Raises:
         LookalikeError: another process changes the collection.
     """
-    with _locked(collection.path):
+    with locked(collection.path):
         _set_engine(collection.path, None)
     return open_collection(collection.path, verify=False)
 
@@ -227,21 +238,6 @@ def _set_engine(folder: Path, engine: Mapping[str, Any] | None) -> None:
     old = (record.engine or {}).get("file")
     if old and old != (engine or {}).get("file"):
         (folder / Path(old).name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing a folder meanwhile; a process that dies lets go of it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as problem:
-        raise LookalikeError(
-            f"another process changes {folder}\n  fix: wait until it is done"
-        ) from problem
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -316,14 +312,18 @@ def _like(table: Any, collection: Collection) -> Any:
     return table
 
 
-def _write_unreadable(folder: Path, listed: tuple[Unreadable, ...], *, more: bool = False) -> None:
+def _write_unreadable(folder: Path, listed: tuple[Unreadable, ...], *, after: int = 0) -> None:
+    """Write the list of what is unreadable, behind as many of its lines as the record counts.
+
+    Lines beyond are of an addition that was cut short before the record said so.
+    """
     path, content = folder / UNREADABLE, io.StringIO(newline="")
     rows = csv.writer(content)
-    if more and path.exists():
-        content.write(path.read_bytes().decode())
-    else:
-        rows.writerow(Unreadable._fields)
-    rows.writerows(listed)
+    rows.writerow(Unreadable._fields)
+    if after and path.exists():
+        there = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""))
+        rows.writerows(list(there)[1 : 1 + after])
+    rows.writerows(to_cells(each) for each in listed)
     write_atomically(path, content.getvalue().encode("utf-8", errors="backslashreplace"))
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import lookalike
 from lookalike.data.resident import load_squares
 from lookalike.durable import write_atomically
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.report.pictures import thumbnail_sheet
 from lookalike.report.template import encoded, render
 
@@ -23,12 +24,7 @@ MOST_CLUSTERS = 1000
 OF_A_CLUSTER = 33  # thumbnails at most: three rows where the page is wide
 CLASSES = 4  # named for each cluster
 
-WAYS = {
-    "encoder": "this encoder",
-    "raw_pixels": "raw pixels",
-    "untrained": "untrained network",
-    "starting": "where it started",
-}
+WAYS = {"encoder": "this encoder"} | {key: name for key, (name, _) in BASELINES.items()}
 
 
 class Tile(NamedTuple):

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lookalike.evaluation.verdict import BASELINES, SIMPLE
 from lookalike.report.charts import Chart, line_chart, trail_chart
 from lookalike.report.health import RETRIEVAL
 from lookalike.report.reading import RunRecord, is_number
 
 TITLES = {"loss": "Loss", "lr": "Learning rate"}
-BASELINES = {"raw_pixels_knn_top1": "raw pixels", "untrained_knn_top1": "untrained"}
 
 
 def monitor_charts(record: RunRecord) -> list[Chart]:
     """Return the charts of the collapse panel, those that the run has numbers for."""
     rows = record.monitors
-    evaluated = record.evaluation or {}
-    baselines = [
-        (evaluated[key], f"{name}, evaluated")
-        for key, name in BASELINES.items()
-        if is_number(evaluated.get(key))
-    ]
+    baselines = _baselines(record.evaluation or {})
     both = [row for row in rows if _has_numbers(row, "alignment", "uniformity")]
     charts = [
         _chart(rows, "epoch", "spread", "Spread", references=[(0, "0: collapsed"), (1, "1: even")]),
@@ -80,6 +75,19 @@ def training_charts(record: RunRecord) -> list[Chart]:
             _chart(record.speed, "step", "wait_share", waited, include=(0, 0.1), shares=True)
         )
     return [chart for chart in charts if chart]
+
+
+def _baselines(evaluation: Mapping[str, Any]) -> list[tuple[float, str]]:
+    """Return the best baseline that needs no network, and the untrained network."""
+    found = {
+        key: evaluation[f"{key}_knn_top1"]
+        for key in (*SIMPLE, "untrained")
+        if is_number(evaluation.get(f"{key}_knn_top1"))
+    }
+    simple = [key for key in SIMPLE if key in found]
+    shown = [max(simple, key=found.__getitem__)] if simple else []
+    shown += [key for key in found if key not in SIMPLE]
+    return [(found[key], f"{BASELINES[key][0]}, evaluated") for key in shown]
 
 
 def _chart(

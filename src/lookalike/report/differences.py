@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.report.charts import number, percent
-from lookalike.report.headline import BASELINES
 from lookalike.report.reading import RunRecord, is_number
 from lookalike.report.verification_charts import share
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from lookalike import registry
 from lookalike.errors import UsageError
-from lookalike.report.charts import number, percent
+from lookalike.evaluation.verdict import BASELINES, tell_verdict
+from lookalike.report.charts import number
 from lookalike.report.confusion import Confusion
 from lookalike.report.reading import RunRecord, is_number
 from lookalike.training.progress import duration
@@ -21,11 +22,6 @@ STATUSES = {
     "preempted": "Interrupted and saved; the same command goes on",
     "failed": "Stopped by an error",
 }
-BASELINES = {
-    "raw_pixels": ("raw pixels", "raw pixels"),
-    "untrained": ("untrained", "the untrained network"),
-    "starting": ("as it started", "the weights that training started from"),
-}  # key: (on its bar, in a sentence)
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ class Scores:
 
     Args:
         bars: its accuracies, the encoder's kNN first; empty without labels.
-        verdict: what the comparison says, in one sentence.
+        verdict: what the comparison says, and what to do next.
         protocol: how it was measured, in sentences.
         numbers: (name, value, how to read it) of what is not charted.
         layers: the linear accuracy after each layer, from the backbone to the end of the head;
@@ -153,7 +149,7 @@ def weigh(evaluation: Mapping[str, Any], confusion: Confusion | None) -> Scores:
     encoder = known[0] if known and known[0].kind == "encoder" else None
     return Scores(
         bars=known if encoder else (),
-        verdict=_compare(encoder, evaluation) if encoder else "",
+        verdict=tell_verdict(evaluation).replace(" %", "\u00a0%") if encoder else "",
         protocol=_protocol(evaluation),
         numbers=tuple(
             (name, number(evaluation[key]), meaning)
@@ -196,25 +192,6 @@ def _bar(evaluation: Mapping[str, Any], kind: str, name: str, key: str) -> Bar |
     return Bar(kind, name, value)
 
 
-def _compare(encoder: Bar, evaluation: Mapping[str, Any]) -> str:
-    """Return what the encoder's kNN is worth beside the better of the baselines."""
-    baselines = [
-        bar
-        for key, (_, name) in BASELINES.items()
-        if (bar := _bar(evaluation, "baseline", name, f"{key}_knn_top1"))
-    ]
-    if not baselines:
-        return ""
-    best = max(baselines, key=lambda bar: bar.value)
-    points = f"{100 * abs(encoder.value - best.value):.1f} points"
-    against = f"the best baseline, {best.name} ({percent(best.value)})"
-    if encoder.value <= best.value:
-        return f"Training has not paid off: {points} below {against}."
-    if encoder.low is not None and best.high is not None and encoder.low <= best.high:
-        return f"{points} above {against}, but the intervals overlap: too close to be sure."
-    return f"{points} above {against}."
-
-
 def _protocol(evaluation: Mapping[str, Any]) -> str:
     """Return how the scores were measured, as far as the evaluation says it."""
     k, reason = evaluation.get("k"), evaluation.get("k_reason")
@@ -235,9 +212,12 @@ def _protocol(evaluation: Mapping[str, Any]) -> str:
 
 def _method(name: str) -> str:
     """Return a method by the name of its class, where that can be found: SimCLR for simclr."""
+    if ":" in name:  # somebody's own, whose file a page has no need to open
+        return name.rpartition(":")[2] or name
     try:
-        return registry.locate("methods", name).attribute or name
-    except (UsageError, OSError, ValueError):  # somebody's own file may be gone by now
+        with registry.read_from("run.json", trust_code=False):
+            return registry.locate("methods", name).attribute or name
+    except UsageError:
         return name
 
 

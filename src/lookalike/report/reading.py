@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.errors import UsageError
+from lookalike.names import from_cell
 from lookalike.training.run_folder import Run, read_lines
 
 LOG_LINES = 12
@@ -109,16 +109,9 @@ def read_run(folder: Path) -> RunRecord:
     """Return what the report needs of a run folder.
 
     Raises:
-        UsageError: the folder holds no run, or its run.json cannot be read.
+        UsageError: the folder holds no run, or its run.json cannot be read or is a newer one's.
     """
-    run = Run(folder)
-    try:
-        record = run.record
-    except ValueError as problem:
-        raise UsageError(
-            f"{folder / 'run.json'} cannot be read: {problem}\n"
-            "  fix: restore the file, or train again into a new folder"
-        ) from problem
+    record = Run(folder).record
     damaged: dict[str, str] = {}
 
     def attempt(name: str, read: Callable[[Path], Content]) -> Content | None:
@@ -140,7 +133,7 @@ def read_run(folder: Path) -> RunRecord:
     metrics = lines("metrics.jsonl")
     return RunRecord(
         folder=folder,
-        run=record if isinstance(record, dict) else {},
+        run=record,
         train=tuple(row for row in metrics if row.get("kind") == "train"),
         monitors=tuple(row for row in metrics if row.get("kind") == "monitor"),
         speed=lines("speed.jsonl"),
@@ -210,7 +203,8 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _read_unreadable(path: Path) -> tuple[tuple[str, str], ...]:
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return tuple((row["id"], row["reason"] or "") for row in csv.DictReader(file))
+        rows = csv.DictReader(file)
+        return tuple((from_cell(row["id"]), row["reason"] or "") for row in rows)
 
 
 def _read_log(path: Path) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 import lookalike
 from lookalike.durable import write_atomically
+from lookalike.evaluation.verdict import BASELINES
 from lookalike.report.charts import number, percent
-from lookalike.report.headline import BASELINES, Bar
+from lookalike.report.headline import Bar
 from lookalike.report.pictures import Sheet, thumbnail_sheet
 from lookalike.report.template import encoded, render
 from lookalike.report.verification_charts import (

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lookalike import registry
+from lookalike.backbones.allowance import Allowance
 from lookalike.backbones.build import build_backbone
 from lookalike.backbones.embedding import Embedding
 from lookalike.checkpoint import load_checkpoint
-from lookalike.errors import UsageError
+from lookalike.errors import LookalikeError, UsageError
 from lookalike.inference import Encoder, load_encoder
 from lookalike.methods.base import Method
 from lookalike.nn.heads import split_layers
 from lookalike.nn.teacher import Teacher
-from lookalike.training.run_folder import Run
+from lookalike.training.run_folder import Run, damaged
 
 
 def build_method(
@@ -48,7 +49,7 @@ def build_method(
     return method
 
 
-def start_from(run: str | Path, *, layer: str | None = None) -> Encoder:
+def start_from(run: str | Path, *, layer: str | None = None, trust_code: bool = False) -> Encoder:
     """Return the encoder that a training starts from, on the CPU.
 
     Args:
@@ -56,14 +57,16 @@ def start_from(run: str | Path, *, layer: str | None = None) -> Encoder:
         layer: the last layer of a run's head to start with, such as "projector 1", a hidden one of
             linear layer, batch normalisation and ReLU (SimCLRv2, arXiv:2006.10029, fine-tunes from
             there); None: the encoder as it was kept.
+        trust_code: whether it may need the code of a file or package that it names.
 
     Raises:
-        UsageError: there is no such run, or no such hidden layer.
+        UsageError: there is no such run, no such hidden layer, or it needs code that is not
+            trusted.
     """
-    encoder = load_encoder(run, device="cpu")
+    encoder = load_encoder(run, device="cpu", trust_code=trust_code)
     if layer is None:
         return encoder
-    method, config = load_method(run), Run(run).config
+    method, config = load_method(run, trust_code=trust_code), Run(run).config
     head, _, number = layer.rpartition(" ")
     layers = split_layers(getattr(method, method.heads[0], nn.Identity()))
     kept = layers[: int(number)] if number.isdecimal() and head == method.heads[0] else []
@@ -82,46 +85,42 @@ def start_from(run: str | Path, *, layer: str | None = None) -> Encoder:
         std=encoder.std,
         name="embedding",
         arguments={
+            **config["backbone_arguments"],
             "backbone": config["backbone"],
             "widths": widths,
             "hidden": True,
-            **config["backbone_arguments"],
         },
     )
 
 
-def load_method(run: str | Path, *, trust_code: bool = True) -> Method:
+def load_method(run: str | Path, *, trust_code: bool = False) -> Method:
     """Return the method of a run with the state of its newest checkpoint, on the CPU.
 
     Args:
         run: a run folder.
-        trust_code: whether method, loss and backbones may come from a file or package that the run
-            names. Their code is then run, so say it only of runs you know.
+        trust_code: whether any of its parts may come from a file or package that the run names.
+            Their code is then run, so say it only of runs you know.
 
     Raises:
-        UsageError: there is no run in this folder, it has no checkpoint yet, or it needs code that
-            is not trusted.
+        UsageError: there is no run in this folder, it has no checkpoint yet, its run.json is
+            damaged or not the checkpoint's, or it needs code that is not trusted.
     """
     path = Run(run).path
-    if not trust_code:
-        _refuse_own_code(path, Run(run).config)
     found = load_checkpoint(path / "checkpoints")
     if found is None:
         raise UsageError(f"{path} has no checkpoint yet\n  fix: let it train for a while")
-    method = build_method(Run(run).config)
-    state = found.state["method"]
-    if method.needs_teacher:  # what stood between it and its teacher is not needed without one
-        state = {name: state[name] for name in method.state_dict() if name in state}
-    method.load_state_dict(state)
+    config = Run(run).config
+    try:
+        state = found.state["method"]
+        shapes = [tensor.shape for tensor in state.values() if isinstance(tensor, Tensor)]
+        with registry.read_from(path, trust_code=trust_code), Allowance(shapes):
+            method = build_method(config)
+        if method.needs_teacher:  # what stood between it and its teacher is not needed without one
+            state = {name: state[name] for name in method.state_dict() if name in state}
+        method.load_state_dict(state)
+    except LookalikeError:
+        raise
+    except Exception as problem:  # a setting may be anything, and its method stumble anywhere
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise damaged(path / "run.json", f"{reason:.200}") from problem
     return method
-
-
-def _refuse_own_code(run: Path, config: Mapping[str, Any]) -> None:
-    chosen = [config["method_arguments"].get(name) for name in ("loss", "student")]
-    inner = config["backbone_arguments"].get("backbone")
-    for name in (config["method"], config["backbone"], inner, *chosen):
-        if ":" in (name or ""):
-            raise UsageError(
-                f"{run} needs the code of {name}, which loading it would run\n"
-                "  fix: if you trust it, add --trust-code"
-            )

@@ -15,11 +15,12 @@ from lookalike.data.samplers import Paired
 from lookalike.errors import DataError, UsageError
 from lookalike.inference import Encoder, fast_precision
 from lookalike.methods.base import Method, Recipe
+from lookalike.runs.asked import Asked
 from lookalike.runs.facts import Facts
-from lookalike.training.run_folder import Choice
 from lookalike.runs.sampling import Sampling, choose_sampling
-from lookalike.training.schedule import FORMULAS, scaled_learning_rate
 from lookalike.runs.teachers import Taught
+from lookalike.training.run_folder import Choice
+from lookalike.training.schedule import FORMULAS, scaled_learning_rate
 from lookalike.views.plans import PLANS, Plan
 
 SMALL_SIDE = 96
@@ -124,7 +125,7 @@ class _Open:
 
 
 def resolve(
-    asked: Mapping[str, Any],
+    asked: Asked,
     method: type[Method],
     facts: Facts,
     device: torch.device,
@@ -135,7 +136,7 @@ def resolve(
     """Return every setting of a run.
 
     Args:
-        asked: arguments of `lookalike.train`, by name; None where the choice is left to us.
+        asked: of `lookalike.train`; None where the choice is left to us.
         method: the training scheme.
         facts: what the choices depend on.
         device: where training runs.
@@ -146,12 +147,12 @@ def resolve(
         UsageError: a setting cannot be.
     """
     fill = _Open()
-    _refuse_nonsense(asked, facts)
-    size = fill.fill("size", asked["size"], _size(method, facts, device, start, taught))
+    _refuse_beyond(asked, facts)
+    size = fill.fill("size", asked.size, _size(method, facts, device, start, taught))
     plan, recipe, why = _recipe(method, size)
-    views_arguments = dict(asked["views_arguments"] or {})
-    if asked["views"] is not None:
-        plan = _plan(asked["views"])
+    views_arguments = dict(asked.views_arguments or {})
+    if asked.views is not None:
+        plan = PLANS[asked.views]
     else:
         fill.choices.append(Choice("views", plan.name, why))
         severe = min(view.area[0] for view in plan.views) < CPU_AREA[0]
@@ -163,16 +164,16 @@ def resolve(
         asked, method, facts, usual=_batch_size(facts, size, device), fill=fill.fill
     )
     batch_size = sampling.batch_size
-    epochs = fill.fill("epochs", asked["epochs"], _epochs(facts, len(plan.views), device))
+    epochs = fill.fill("epochs", asked.epochs, _epochs(facts, len(plan.views), device))
     network, arguments, network_why = _backbone(method, size, device, start)
-    if asked["backbone"] is not None:
-        network, arguments = asked["backbone"], {}
+    if asked.backbone is not None:
+        network, arguments = asked.backbone, {}
     else:
         shown = [network, *(f"{name}={value}" for name, value in arguments.items())]
         fill.choices.append(Choice("backbone", " ".join(shown), network_why))
-    optim = fill.fill("optim", asked["optim"], (recipe.optim, why))
+    optim = fill.fill("optim", asked.optim, (recipe.optim, why))
     mine = optim == recipe.optim
-    given = dict(asked["optim_arguments"] or {})
+    given = dict(asked.optim_arguments or {})
     rate = fill.fill("optim.lr", given.pop("lr", None), _rate(asked, recipe, optim, batch_size))
     decay = {}
     if mine and "weight_decay" not in given:
@@ -192,33 +193,31 @@ def resolve(
         if name not in method_arguments:
             method_arguments[name] = fill.fill(f"method.{name}", None, choice)
     _refuse_too_few(method_arguments, facts)
-    precision = None if asked["precision"] == "auto" else asked["precision"]
+    precision = None if asked.precision == "auto" else asked.precision
     return Resolved(
-        method=asked["method"],
+        method=asked.method,
         method_arguments=method_arguments,
         backbone=network,
-        backbone_arguments={**arguments, **(asked["backbone_arguments"] or {})},
+        backbone_arguments={**arguments, **(asked.backbone_arguments or {})},
         plan=_changed(plan, views_arguments),
         size=size,
         optim=optim,
         optim_arguments={"lr": rate, **decay, **given},
-        warmup_epochs=fill.fill(
-            "warmup_epochs", asked["warmup_epochs"], (recipe.warmup_epochs, why)
-        ),
+        warmup_epochs=fill.fill("warmup_epochs", asked.warmup_epochs, (recipe.warmup_epochs, why)),
         epochs=epochs,
         batch_size=batch_size,
         sampling=sampling.name,
         images_per_class=sampling.images_per_class,
         pairs=sampling.pairs,
-        seed=asked["seed"],
-        accumulate=asked["accumulate"],
+        seed=asked.seed,
+        accumulate=asked.accumulate,
         precision=fill.fill("precision", precision, fast_precision(device)),
-        compile=asked["compile"],
-        workers=fill.fill("workers", asked["workers"], _workers(facts)),
-        save_every=asked["save_every"],
-        log_every=asked["log_every"],
+        compile=asked.compile,
+        workers=fill.fill("workers", asked.workers, _workers(facts)),
+        save_every=asked.save_every,
+        log_every=asked.log_every,
         monitor_every=fill.fill(
-            "monitor_every", asked["monitor_every"], (max(epochs // 20, 1), "20 readings in all")
+            "monitor_every", asked.monitor_every, (max(epochs // 20, 1), "20 readings in all")
         ),
         choices=tuple(fill.choices),
     )
@@ -230,42 +229,28 @@ _PARTS: Final = {  # what some methods take by name, and what others say to it
 }
 
 
-def _rate(
-    asked: Mapping[str, Any], recipe: Recipe, optim: str, batch_size: int
-) -> tuple[float, str]:
+def _rate(asked: Asked, recipe: Recipe, optim: str, batch_size: int) -> tuple[float, str]:
     """Return the peak learning rate of an optimizer, the method's or another one, and why."""
-    if optim != recipe.optim and asked["base_lr"] is None:
+    if optim != recipe.optim and asked.base_lr is None:
         make = registry.load(registry.locate("training.optim", optim))
         own = inspect.signature(make).parameters.get("lr")
         if own is not None and own.default is not own.empty:
             return own.default, f"{optim}'s own, as the method's is for {recipe.optim}"
-    scaling = asked["lr_scaling"] or recipe.scaling
-    base = recipe.lr if asked["base_lr"] is None else asked["base_lr"]
+    scaling = asked.lr_scaling or recipe.scaling
+    base = recipe.lr if asked.base_lr is None else asked.base_lr
     lr = scaled_learning_rate(base, batch_size, scaling=scaling)
     return lr, FORMULAS[scaling](base, batch_size)
 
 
-def _refuse_nonsense(asked: Mapping[str, Any], facts: Facts) -> None:
-    if asked["from_"] and (asked["backbone"] or asked["backbone_arguments"]):
-        raise UsageError(
-            f"--backbone and --from {asked['from_']}: an encoder brings its own backbone\n"
-            "  fix: leave one of them out"
-        )
-    lowest = {"size": 8, "epochs": 1, "batch_size": 2, "accumulate": 1, "workers": 0}
-    lowest |= {"images_per_class": 1}
-    lowest |= {"log_every": 1, "monitor_every": 1, "save_every": 0, "seed": 0, "warmup_epochs": 0}
-    for name, least in lowest.items():
-        if asked[name] is not None and asked[name] < least:
-            option = name.replace("_", "-")
-            raise UsageError(f"--{option} must be at least {least}, got {asked[name]}")
+def _refuse_beyond(asked: Asked, facts: Facts) -> None:
     if facts.count < 2:
         raise DataError(
             f"{facts.count} image is too few: an encoder learns by comparing images\n"
             "  fix: name a source of at least 2, better some hundreds"
         )
-    if facts.pairs is None and asked["batch_size"] and asked["batch_size"] > facts.count:
+    if facts.pairs is None and asked.batch_size and asked.batch_size > facts.count:
         raise UsageError(
-            f"--batch-size {asked['batch_size']} is more than the {facts.count} images\n"
+            f"--batch-size {asked.batch_size} is more than the {facts.count} images\n"
             f"  fix: --batch-size {_largest_power(facts.count // 2)}, or leave it out"
         )
 
@@ -285,13 +270,17 @@ def _refuse_too_few(method_arguments: Mapping[str, Any], facts: Facts) -> None:
         )
 
 
-def _method_arguments(asked: Mapping[str, Any], method: type[Method]) -> dict[str, Any]:
+def _method_arguments(asked: Asked, method: type[Method]) -> dict[str, Any]:
     """Return what the user gave the method, its loss or student with their arguments among it."""
-    arguments = dict(asked["method_arguments"] or {})
+    arguments = dict(asked.method_arguments or {})
     for part, problem in _PARTS.items():
-        given = {name: asked[name] for name in (part, f"{part}_arguments") if asked[name]}
+        given = {
+            name: getattr(asked, name)
+            for name in (part, f"{part}_arguments")
+            if getattr(asked, name)
+        }
         if given and part not in inspect.signature(method).parameters:
-            raise UsageError(f"--{part}: {asked['method']} {problem}")
+            raise UsageError(f"--{part}: {asked.method} {problem}")
         arguments |= given
     return arguments
 
@@ -325,13 +314,6 @@ def _recipe(method: type[Method], size: int) -> tuple[Plan, Recipe, str]:
     if size <= SMALL_SIDE:
         return method.small_views, method.small_recipe, f"{size} px: the method's CIFAR settings"
     return method.views, method.recipe, f"{size} px: the method's ImageNet settings"
-
-
-def _plan(name: str) -> Plan:
-    if name not in PLANS:
-        hint = registry.did_you_mean(name, PLANS)
-        raise UsageError(f"--views {name} is no plan.{hint} There are: {', '.join(PLANS)}")
-    return PLANS[name]
 
 
 def _changed(plan: Plan, changes: Mapping[str, Any]) -> Plan:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lookalike import registry
 from lookalike.data.image_set import ImageSet
 from lookalike.durable import write_atomically
 from lookalike.embeddings import Embeddings
@@ -26,9 +27,10 @@ from lookalike.evaluation.protocol import Source, choose_sides
 from lookalike.evaluation.retrieval import retrieval
 from lookalike.inference import Encoder, load_encoder
 from lookalike.judging.scorecard import choose_k
+from lookalike.names import to_cell
 from lookalike.pairwise.similarity import top_k
-from lookalike.runs.collection import images_trained_on
 from lookalike.runs.job import train
+from lookalike.runs.readable import images_trained_on
 from lookalike.training.run_folder import Run
 
 NEIGHBOURS = 10
@@ -166,10 +168,13 @@ def distill(
         backbone=student,
         backbone_arguments=student_arguments,
         teacher=str(run),
+        trust_code=trust_code,
         evaluate=False,
         **settings,
     )
-    found = compare(teacher, load_encoder(done.path), *_asked(done))
+    with registry.given(student, student_arguments):
+        small = load_encoder(done.path)
+    found = compare(teacher, small, *_asked(done))
     write_atomically(done.path / "comparison.json", json.dumps(found.to_json(), indent=2).encode())
     write_atomically(done.path / "changed.csv", _table(found.changed))
     return done, found
@@ -292,5 +297,5 @@ def _table(changed: tuple[tuple[str, float], ...]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["id", "neighbours_kept"])
-    writer.writerows((name, f"{share:.2f}") for name, share in changed)
+    writer.writerows((to_cell(name), f"{share:.2f}") for name, share in changed)
     return text.getvalue().encode()

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lookalike import registry
 from lookalike.data.image_set import ImageSet
 from lookalike.data.sources import open_source, splits
 from lookalike.durable import write_atomically
 from lookalike.errors import UsageError
 from lookalike.runs.answers import answer
+from lookalike.runs.asked import judge
 from lookalike.runs.job import train
 from lookalike.training.run_folder import Run
 
@@ -83,6 +85,7 @@ def learn_from_few(
     temperature: float = 1.0,
     compare: bool = True,
     seed: int = 0,
+    trust_code: bool = False,
     quiet: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> FewLabels:
@@ -107,17 +110,18 @@ def learn_from_few(
         temperature: > 0, that the teacher's answers are softened by (paper: 1).
         compare: train from the labels alone as well, and from pseudo-labels.
         seed: of everything that is random, the choice of labels too.
+        trust_code: let runs that are there already need code that they name.
         quiet: print nothing of the runs.
         say: told what begins.
 
     Raises:
         UsageError: an argument cannot be, or the source has no test split.
     """
+    judge(locals())  # before the first of the trainings
     out, say = Path(out), say or (lambda line: None)
-    if not 0 < labels <= 1:
-        raise UsageError(f"--labels must lie in (0, 1], got {labels:g}")
     asked = _asked(source)
-    shared: dict[str, Any] = {"seed": seed, "limit": limit, "quiet": quiet, "evaluate": False}
+    shared: dict[str, Any] = {"seed": seed, "limit": limit, "quiet": quiet}
+    shared |= {"evaluate": False, "trust_code": trust_code}
     network = {"backbone": backbone, "backbone_arguments": backbone_arguments, "size": size}
     tuned: dict[str, Any] = {"method": "supervised", "labels": labels, "epochs": fine_epochs}
     taught = {"response_weight": 1.0, "label_weight": 0.0, "temperature": temperature}
@@ -136,15 +140,16 @@ def learn_from_few(
         steps["pseudo"]["method_arguments"] = first_choices
     accuracies = {}
     runs: dict[str, Run] = {}
-    for number, (name, settings) in enumerate(steps.items(), 1):
-        say(f"step {number} of {len(steps)}: {name}")
-        few = settings["method"] == "supervised"  # too few for a batch that others can fill
-        batches: dict[str, Any] = {} if few else {"batch_size": batch_size}
-        runs[name] = train(source, out=out / name, **shared, **batches, **settings)
-        if name != "pretrained":
-            logits, truth = answer(runs[name], asked)
-            known = truth >= 0
-            accuracies[name] = float((logits.argmax(1) == truth)[known].double().mean())
+    with registry.given(backbone, backbone_arguments):
+        for number, (name, settings) in enumerate(steps.items(), 1):
+            say(f"step {number} of {len(steps)}: {name}")
+            few = settings["method"] == "supervised"  # too few for a batch that others can fill
+            batches: dict[str, Any] = {} if few else {"batch_size": batch_size}
+            runs[name] = train(source, out=out / name, **shared, **batches, **settings)
+            if name != "pretrained":
+                logits, truth = answer(runs[name], asked, trust_code=trust_code)
+                known = truth >= 0
+                accuracies[name] = float((logits.argmax(1) == truth)[known].double().mean())
     used = runs["finetuned"].config["images"]
     found = FewLabels(
         source=asked.name,
@@ -163,7 +168,7 @@ def _asked(source: str) -> ImageSet:
     Raises:
         UsageError: there is none, or it has no labels.
     """
-    others = [name for name in splits(source) if name != "train"]
+    others = [name for name in splits(source) if name not in {"train", "unlabeled"}]
     if not others:
         raise UsageError(
             f"{source} has no split to judge on\n"

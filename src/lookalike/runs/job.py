@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import time
+import inspect
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from PIL import Image
 
 from lookalike import registry
 from lookalike.data.decode import MAX_PIXELS
-from lookalike.durable import write_atomically
-from lookalike.errors import PreemptedError, UsageError
-from lookalike.judging.gallery import make_gallery
-from lookalike.inference import Encoder
+from lookalike.errors import UsageError
 from lookalike.methods.base import ComparesProjections, Method
-from lookalike.nn.synchronized_batch_norm import synchronize_batch_norm
-from lookalike.judging.scorecard import score
-from lookalike.training.allocator import keep_freed_memory
-from lookalike.training.batches import Viewing
-from lookalike.runs.building import build_method, start_from
-from lookalike.runs.collection import Collection, collect
-from lookalike.runs.defaults import Resolved, resolve
-from lookalike.training.distributed import World, world
-from lookalike.runs.kept_answers import KeptAnswers
-from lookalike.training.loop import Loop, Pace
-from lookalike.training.monitors import Monitors
-from lookalike.training.progress import Progress
-from lookalike.training.run_folder import Choice, Run, RunFolder, differences
+from lookalike.runs.asked import Asked
+from lookalike.runs.building import start_from
+from lookalike.runs.collection import Collection, cut_patches
+from lookalike.runs.defaults import resolve
+from lookalike.runs.descent import Descent
+from lookalike.runs.readable import collect
+from lookalike.runs.running import Running
 from lookalike.runs.sampling import needs_labels, refuse_beside_pairs
-from lookalike.training.schedule import warmup_cosine
-from lookalike.runs.teachers import Taught, choose_teachers
-from lookalike.views.picture import views_picture
-
-PICTURED = 6
-"""Images in the picture of the views."""
-
-WATCHED = 1024
-"""Images that the monitors look at: enough for the rank of a 512-wide representation."""
+from lookalike.runs.solving import Settings, Solving, asks_for_descent, refuse_descent
+from lookalike.runs.teachers import choose_teachers
+from lookalike.runs.told import Told, hide_labels, keep_labelled, pair_up
+from lookalike.solved.base import Solved
+from lookalike.training.distributed import World, world
+from lookalike.training.progress import Progress
+from lookalike.training.run_folder import Choice, Run, RunFolder
 
 
 def train(
     source: str | Path,
     *,
     out: str | Path | None = None,
-    method: str = "simclr",
+    method: str | None = None,
     backbone: str | None = None,
     loss: str | None = None,
     student: str | None = None,
@@ -84,6 +71,7 @@ def train(
     download: bool = False,
     allow_changes: bool = False,
     overwrite: bool = False,
+    trust_code: bool = False,
     evaluate: bool = True,
     quiet: bool = False,
     method_arguments: Mapping[str, Any] | None = None,
@@ -98,7 +86,8 @@ def train(
     Args:
         source: images: a folder, archive, `.npz`, table or known name.
         out: run folder; none: runs/SOURCE-METHOD.
-        method: training scheme, by name, or mine.py:MyMethod.
+        method: training scheme, by name, or mine.py:MyMethod; none: one that is solved for in
+            seconds where there is no GPU and no setting asks for gradients, else simclr.
         backbone: resnet18, resnet34, resnet50, small_conv, patches, any timm model, or
             mine.py:MyNet; none: one that fits the method, the images and the machine.
         loss: of a method that takes any, such as metric: triplet, supcon, ..., or
@@ -141,7 +130,8 @@ def train(
         download: fetch a known set that is not here yet.
         allow_changes: go on with a run although its settings changed.
         overwrite: delete what the run folder holds and start anew.
-        evaluate: measure the encoder at the end, beside raw pixels and an untrained network.
+        trust_code: let the run to start from and the teachers need code that they name.
+        evaluate: measure the encoder at the end, beside pixels and an untrained network.
         quiet: print nothing; log.txt in the run folder has it all the same.
         method_arguments: of the method, by name.
         backbone_arguments: of the backbone, by name.
@@ -160,16 +150,20 @@ def train(
         PreemptedError: a signal asked to stop; everything is saved.
         LookalikeError: no space is left.
     """
-    asked = dict(locals())  # the arguments, by name: before anything else is
-    method_class: type[Method] = registry.load(registry.locate("methods", method))
-    if accumulate > 1 and not issubclass(method_class, ComparesProjections):
+    given = dict(locals())  # the arguments, by name: before anything else is
+    chosen = choose_method(given) if method is None else None
+    asked = Asked(**{**given, "method": chosen.value if chosen else method})
+    scheme: type[Method] | type[Solved] = registry.load(registry.locate("methods", asked.method))
+    if issubclass(scheme, Solved):
+        refuse_descent(asked)
+    elif accumulate > 1 and not issubclass(scheme, ComparesProjections):
         raise UsageError(
-            f"--accumulate {accumulate}: {method} needs its whole batch at once\n"
+            f"--accumulate {accumulate}: {asked.method} needs its whole batch at once\n"
             "  fix: a smaller --batch-size"
         )
-    refuse_beside_pairs(asked, method_class)
+    refuse_beside_pairs(asked, scheme)
     folder = RunFolder(
-        Path(out) if out else Path("runs") / f"{Path(source).stem}-{method.partition('.')[0]}"
+        Path(out) if out else Path("runs") / f"{Path(source).stem}-{asked.method.partition('.')[0]}"
     )
     with closing(folder), world(device) as here:
         if here.leads:
@@ -177,271 +171,102 @@ def train(
         here.wait()
         log = folder.path / "log.txt" if here.leads else None
         with Progress(log, printing=here.leads and not quiet) as progress:
-            images = collect(
-                source,
-                download=download,
-                limit=limit,
-                seed=seed,
-                resident_bytes_allowed=resident_mb * 2**20,
-                max_pixels=max_pixels,
-                max_unreadable=max_unreadable,
-                listing=folder.path / f"unreadable{'' if here.leads else f'.{here.rank}'}.csv",
-                progress=progress,
-            )
-            if labels != 1.0:
-                images.hide_labels(labels, seed=seed, listing=folder.path / "labelled.csv")
-            if pairs is not None:
-                images.read_pairs(Path(pairs))
-            elif needs_labels(sampling, method_class):
-                images.keep_labelled()
-            start = start_from(from_, layer=from_layer) if from_ else None
-            taught = choose_teachers(asked, method_class, images.images.class_names)
-            settings = resolve(asked, method_class, images.facts, here.device, start, taught=taught)
-            if method_class.seed_patches:
-                images.cut_patches(settings.size, seed=seed, progress=progress)
-            job = _Job(
-                folder,
-                images,
-                settings,
-                method_class,
-                here,
-                start=start,
-                taught=taught,
-                progress=progress,
-            )
-            if from_:
-                job.record["from"] = str(from_)
-            if not job.finished(allow_changes=allow_changes):
-                job.run(evaluate=evaluate)
+            with registry.given(tuple(vars(asked).values())):
+                run = _prepared(asked, scheme, folder, here, progress)
+            if chosen:
+                run.choices.insert(0, chosen)
+            if not run.finished(allow_changes=allow_changes):
+                run.run(evaluate=evaluate)
     return Run(folder.path)
 
 
-class _Job:
-    """A run, from its settings to its report's numbers."""
+def choose_method(given: Mapping[str, Any]) -> Choice:
+    """Return the method of a training that names none, and why.
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        images: Collection,
-        settings: Resolved,
-        method: type[Method],
-        here: World,
-        *,
-        start: Encoder | None,
-        taught: Taught | None,
-        progress: Progress,
-    ) -> None:
-        self.folder = folder
-        self.images = images
-        self.settings = settings
-        self.method = method
-        self.here = here
-        self.progress = progress
-        self.start = start
-        self.teachers = taught.teachers if taught else ()
-        self.steps_an_epoch = images.steps_an_epoch(settings.drawn, seed=settings.seed)
-        if start is not None:
-            self.mean, self.std = start.mean, start.std
-        elif taught is not None and taught.mean and taught.std:
-            self.mean, self.std = taught.mean, taught.std
-        else:
-            self.mean, self.std = images.pixel_statistics(settings.plan, size=settings.size)
-        self.record = {
-            **settings.record(),
-            **images.record(),
-            "mean": self.mean,
-            "std": self.std,
-            "processes": here.size,
-        }
-        if start is not None:
-            self.record["start"] = start.fingerprint()
-        if taught is not None:
-            self.record["teachers"] = taught.digest
+    Args:
+        given: arguments of `train`, by name.
+    """
+    said = asks_for_descent(given)
+    if said:
+        return Choice("method", "simclr", f"{said} is for a method that descends a gradient")
+    if given["method_arguments"]:
+        return Choice("method", "simclr", "the one whose arguments go without its name")
+    if given["device"].startswith("cuda") or (given["device"] == "auto" and _has_gpu()):
+        return Choice("method", "simclr", "there is a GPU")
+    return Choice("method", "view_discriminants", "no GPU: solved for in seconds; see --method")
 
-    def finished(self, *, allow_changes: bool) -> bool:
-        """Whether the folder holds this very run, done.
 
-        Raises:
-            UsageError: it holds a run of other settings.
-        """
-        known = Run(self.folder.path).record if (self.folder.path / "run.json").is_file() else None
-        if known is None:
-            return False
-        changes = differences(known["resolved"], self.record)
-        if changes and not (allow_changes and known["status"] != "done"):
-            table = "\n".join(f"    {name}: {old} -> {new}" for name, old, new in changes)
-            raise UsageError(
-                f"{self.folder.path} holds a run of other settings; nothing was touched\n{table}\n"
-                "  fix: another --out | the same settings, to go on | --overwrite, to start anew"
-                + ("" if known["status"] == "done" else " | --allow-changes, to go on with these")
-            )
-        if known["status"] == "done":
-            self.progress.say(f"{self.folder.path} is finished with these settings: nothing to do")
-            return True
-        if known["resolved"].get("processes", 1) != self.here.size:
-            self.progress.say(
-                f"warning: begun with {known['resolved']['processes']} processes, goes on with "
-                f"{self.here.size}: the same images in every step, but not the same to the last bit"
-            )
-        return False
+def _has_gpu() -> bool:
+    return torch.cuda.is_available()
 
-    def run(self, *, evaluate: bool) -> None:
-        """Train to the end, then write the encoder and, if wanted, its numbers and gallery."""
-        began, ended = time.monotonic(), "failed"
-        if self.here.device.type == "cpu":
-            keep_freed_memory()
-        method = self._build()  # what it refuses leaves no run behind
-        kept, choices = self._kept(method)
-        try:
-            if self.here.leads:
-                self._announce([*self.settings.choices, *choices])
-            if kept is not None:
-                workers = self.settings.workers
-                kept.give(self.images, self._viewing(), workers=workers, progress=self.progress)
-            self._loop(method).run()
-            if self.here.leads:
-                encoder = self._encoder(method)
-                encoder.save(self.folder.model)
-                if evaluate:
-                    self._measure(encoder)
-            ended = "done"
-        except PreemptedError:
-            ended = "preempted"
-            raise
-        finally:
-            if self.here.leads:
-                self.folder.finish(ended, time.monotonic() - began)
 
-    def _announce(self, choices: list[Choice]) -> None:
-        """Write run.json and the picture of the views; say what was chosen, and why."""
-        say, settings, images = self.progress.say, self.settings, self.images
-        name = (
-            torch.cuda.get_device_name(self.here.device) if self.here.device.type == "cuda" else ""
+def asked_for(source: str | Path, **settings: Any) -> Asked:
+    """Return what `train` would be asked for by these arguments, its defaults among them."""
+    bound = inspect.signature(train).bind(source, **settings)
+    bound.apply_defaults()
+    arguments = bound.arguments
+    if arguments["method"] is None:
+        arguments["method"] = choose_method(arguments).value
+    return Asked(**arguments)
+
+
+def _prepared(
+    asked: Asked,
+    scheme: type[Method] | type[Solved],
+    folder: RunFolder,
+    here: World,
+    progress: Progress,
+) -> Running:
+    """Return the run: images are found, told apart, settled on and laid out, in this order."""
+    told = _told(asked, scheme, folder.path, here, progress)
+    start = None
+    if asked.from_:
+        start = start_from(asked.from_, layer=asked.from_layer, trust_code=asked.trust_code)
+    run: Running
+    if issubclass(scheme, Solved):
+        solved = Settings(asked, scheme, told.facts, start)
+        images = Collection(told)
+        run = Solving(folder, images, solved, scheme, here, start=start, progress=progress)
+    else:
+        taught = choose_teachers(asked, scheme, told.found.images.class_names)
+        settings = resolve(asked, scheme, told.facts, here.device, start, taught=taught)
+        images = (
+            cut_patches(told, settings.size, seed=asked.seed, progress=progress)
+            if scheme.seed_patches
+            else Collection(told)
         )
-        self.folder.start(self.record, choices, name or str(self.here.device))
-        unreadable = len(images.quarantine)
-        listed = f", {unreadable:,} unreadable (listed in unreadable.csv)" if unreadable else ""
-        told = images.tell_labels(settings.sampling, self.method)
-        say(f"data     {len(images.images):,} images from {images.spec}{told}{listed}")
-        width = max((len(choice.name) for choice in choices), default=0)
-        for number, choice in enumerate(choices):
-            start = "chosen" if number == 0 else ""
-            value = f"{choice.value:g}" if isinstance(choice.value, float) else choice.value
-            say(f"{start:8} {choice.name:{width}} {value}  ({choice.reason})")
-        picture = self.folder.path / "views.png"
-        if not picture.exists():
-            self._picture().save(picture)
-
-    def _picture(self) -> Image.Image:
-        """Return the picture of the views that training sees, of a few images."""
-        size, seed = self.settings.size, self.settings.seed
-        pixels, sizes = map(torch.from_numpy, self.images.shown(PICTURED, size=size, seed=seed))
-        index, plan = torch.arange(len(pixels)), self.settings.plan
-        return views_picture(plan, pixels, sizes, index, size=size, seed=seed, count=len(pixels))
-
-    def _build(self) -> Method:
-        settings, here = self.settings, self.here
-        torch.manual_seed(settings.seed)  # one initialisation on every process
-        method = build_method(self.record, start=self.start, teachers=self.teachers)
-        method = method.to(here.device)
-        method = method.to(memory_format=torch.channels_last)
-        if here.size > 1:
-            synchronize_batch_norm(method)
-        torch.manual_seed(settings.seed * 1_000_003 + here.rank + 1)  # dropout differs
-        return method
-
-    def _kept(self, method: Method) -> tuple[KeptAnswers | None, list[Choice]]:
-        """Return the table of the teachers' answers, if there shall be one, and why."""
-        if not self.teachers:
-            return None, []
-        kept = KeptAnswers(self.folder.path, self.teachers, self.record)
-        wanted, choice = kept.choose(method, self._viewing(), epochs=self.settings.epochs)
-        return (kept if wanted else None), [choice]
-
-    def _viewing(self) -> Viewing:
-        settings = self.settings
-        return Viewing(
-            plan=settings.plan,
-            size=settings.size,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            mean=self.mean,
-            std=self.std,
-            world=self.here,
-            order=settings.drawn.order,
+        run = Descent(
+            folder, images, settings, scheme, here, start=start, taught=taught, progress=progress
         )
+    if asked.from_:
+        run.record["from"] = str(asked.from_)
+    return run
 
-    def _loop(self, method: Method) -> Loop:
-        settings, here = self.settings, self.here
-        peak = settings.optim_arguments["lr"]
-        steps = settings.epochs * self.steps_an_epoch
-        warmup = min(round(settings.warmup_epochs * self.steps_an_epoch), steps)
-        make = registry.load(registry.locate("training.optim", settings.optim))
-        pace = Pace(
-            epochs=settings.epochs,
-            steps_an_epoch=self.steps_an_epoch,
-            batch_size=settings.batch_size,
-            learning_rate=lambda step: warmup_cosine(step, steps=steps, warmup=warmup, base=peak),
-            precision=getattr(torch, settings.precision),
-            accumulate=settings.accumulate,
-            compile=settings.compile,
-            save_every=settings.save_every,
-            log_every=settings.log_every,
-            monitor_every=settings.monitor_every,
-        )
-        monitors = None
-        if here.leads:
-            squares, watched = self.images.squares(WATCHED, size=settings.size, seed=settings.seed)
-            monitors = Monitors(
-                torch.from_numpy(squares).to(here.device),
-                watched.labels,
-                settings.plan,
-                seed=settings.seed,
-                mean=self.mean,
-                std=self.std,
-            )
-        loop = Loop(
-            method,
-            make(method, method.constant_rate, **settings.optim_arguments),
-            self.images.batches(self._viewing(), workers=settings.workers),
-            monitors,
-            pace=pace,
-            folder=self.folder,
-            world=here,
-            progress=self.progress,
-        )
-        if loop.resume():
-            self.progress.say(
-                f"resuming at step {loop.step:,} of {pace.steps:,}: the result will be that of an "
-                "uninterrupted run"
-            )
-        return loop
 
-    def _encoder(self, method: Method) -> Encoder:
-        settings = self.settings
-        kept, name, arguments = method.encoder(settings.backbone, settings.backbone_arguments)
-        return Encoder(
-            kept,
-            size=self.images.picture_size(settings.size),
-            mean=self.mean,
-            std=self.std,
-            name=name,
-            arguments=arguments,
-        )
-
-    def _measure(self, encoder: Encoder) -> None:
-        """Write evaluation.json and gallery.npz."""
-        self.progress.say("measuring the encoder beside raw pixels and an untrained network")
-        card = score(
-            encoder,
-            self.images.spec,
-            trained_on=self.images.source,
-            starting=self.start,
-            max_unreadable=self.images.max_unreadable,
-            max_pixels=self.images.max_pixels,
-        )
-        content = json.dumps(card.to_json(), indent=2)
-        write_atomically(self.folder.path / "evaluation.json", content.encode())
-        make_gallery(encoder, card.queries, path=self.folder.path / "gallery.npz")
-        for line in card.lines():
-            self.progress.say(line)
+def _told(
+    asked: Asked,
+    scheme: type[Method] | type[Solved],
+    folder: Path,
+    here: World,
+    progress: Progress,
+) -> Told:
+    """Return the images that can be read, with the labels or pairs that training may know."""
+    found = collect(
+        asked.source,
+        download=asked.download,
+        limit=asked.limit,
+        seed=asked.seed,
+        resident_bytes_allowed=asked.resident_mb * 2**20,
+        max_pixels=asked.max_pixels,
+        max_unreadable=asked.max_unreadable,
+        listing=folder / f"unreadable{'' if here.leads else f'.{here.rank}'}.csv",
+        progress=progress,
+    )
+    if asked.labels != 1.0:
+        listing = folder / "labelled.csv"
+        found = hide_labels(found, asked.labels, seed=asked.seed, listing=listing)
+    if asked.pairs is not None:
+        return pair_up(found, Path(asked.pairs))
+    if needs_labels(asked.sampling, scheme):
+        return keep_labelled(found)
+    return Told(found=found)

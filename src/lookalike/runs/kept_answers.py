@@ -20,8 +20,8 @@ from lookalike.durable import open_atomically, write_atomically
 from lookalike.errors import LookalikeError
 from lookalike.methods.base import Method
 from lookalike.nn.teacher import Teacher
-from lookalike.training.batches import Viewing
 from lookalike.runs.collection import Collection
+from lookalike.training.batches import Viewing
 from lookalike.training.progress import Progress
 from lookalike.training.run_folder import Choice, differences
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lookalike.judging.baselines import Stages
 from lookalike.inference import evaluating
+from lookalike.judging.baselines import Stages
 from lookalike.runs.building import load_method
 from lookalike.training.run_folder import Run
 from lookalike.views.make import normalise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +17,11 @@ from lookalike.data.resident import load_resident
 from lookalike.data.sources import open_source
 from lookalike.errors import DataError
 from lookalike.methods.base import Method
-from lookalike.runs.defaults import resolve
+from lookalike.runs.defaults import Resolved, resolve
 from lookalike.runs.facts import Facts
-from lookalike.runs.job import train
+from lookalike.runs.job import asked_for
+from lookalike.runs.solving import Settings
+from lookalike.solved.base import Solved
 from lookalike.views.picture import views_picture
 
 _DRAWN: Final = 4  # images looked at for each one shown, as some may not be readable
@@ -29,7 +30,7 @@ _DRAWN: Final = 4  # images looked at for each one shown, as some may not be rea
 def preview(
     source: str | Path,
     *,
-    method: str = "simclr",
+    method: str | None = None,
     views: str | None = None,
     size: int | None = None,
     count: int = 8,
@@ -41,7 +42,8 @@ def preview(
 
     Args:
         source: images: a folder, archive, `.npz`, table or known name.
-        method: training scheme whose views they are, by name, or mine.py:MyMethod.
+        method: training scheme whose views they are, by name, or mine.py:MyMethod; none: the one
+            that training would choose.
         views: plan of views, by name; none: the method's for images of this size.
         size: side of a view in pixels; none: as training would choose.
         count: images to show, >= 1.
@@ -54,6 +56,15 @@ def preview(
         DataError: no image can be read.
     """
     _check.at_least(1, count=count)
+    asked = asked_for(
+        source,
+        method=method,
+        views=views,
+        size=size,
+        seed=seed,
+        views_arguments=views_arguments,
+        sampling="shuffled",  # a picture of views needs no labels
+    )
     images = open_source(source, download=download)
     drawn = epoch_order(len(images), seed=seed, epoch=0)[: count * _DRAWN]
     shown = load_resident(images.select(drawn))
@@ -63,18 +74,16 @@ def preview(
             f"  fix: lookalike check {source} lists them with reasons"
         )
     side = int(np.median(shown.sizes.min(axis=1)))
-    asked = {name: each.default for name, each in inspect.signature(train).parameters.items()}
-    asked |= {"method": method, "views": views, "size": size, "seed": seed}
-    asked |= {"sampling": "shuffled"}  # a picture of views needs no labels
-    scheme: type[Method] = registry.load(registry.locate("methods", method))
-    settings = resolve(
-        {**asked, "views_arguments": views_arguments},
-        scheme,
-        Facts(len(images), side, resident=True, class_names=len(images.class_names)),
-        torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-    )
+    scheme: type[Method] | type[Solved] = registry.load(registry.locate("methods", asked.method))
+    facts = Facts(len(images), side, resident=True, class_names=len(images.class_names))
+    settings: Settings | Resolved
+    if issubclass(scheme, Solved):
+        settings = Settings(asked, scheme, facts, None)
+    else:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        settings = resolve(asked, scheme, facts, device)
     positions = drawn[shown.positions]
-    if scheme.seed_patches:
+    if issubclass(scheme, Method) and scheme.seed_patches:
         shown = resident_patches(shown._replace(positions=positions), settings.size, seed=seed)
     return views_picture(
         settings.plan,

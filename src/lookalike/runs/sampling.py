@@ -12,7 +12,9 @@ from lookalike.data.pairs import Pairs
 from lookalike.data.samplers import SHUFFLED, Classes, Identities, Order, Paired
 from lookalike.errors import UsageError
 from lookalike.methods.base import Method
+from lookalike.runs.asked import Asked
 from lookalike.runs.facts import Facts
+from lookalike.solved.base import Solved
 
 SHARED: Final = 8
 """Processes that can share a batch whose size was left open, and so can any divisor of these."""
@@ -47,43 +49,43 @@ class Sampling(NamedTuple):
         return _ORDERS[self.name](self.images_per_class)
 
 
-def needs_labels(asked: str | None, method: type[Method]) -> bool:
+def needs_labels(asked: str | None, method: type[Method] | type[Solved]) -> bool:
     """Return whether training looks at labels, given the sampling that was asked for."""
     return method.needs_labels or (asked or method.sampling) != "shuffled"
 
 
-def refuse_beside_pairs(asked: Mapping[str, Any], method: type[Method]) -> None:
+def refuse_beside_pairs(asked: Asked, method: type[Method] | type[Solved]) -> None:
     """Refuse what does not go with a table of pairs, or not without one.
 
     Args:
-        asked: arguments of `lookalike.train`, by name.
+        asked: of `lookalike.train`.
         method: the training scheme.
 
     Raises:
         UsageError: the method learns from no pairs, or a setting says nothing of them.
     """
-    if asked["pairs"] is None:
-        if asked["pairs_balanced"] is not None:
+    if asked.pairs is None:
+        if asked.pairs_balanced is not None:
             raise UsageError(
                 "--pairs-balanced says nothing without pairs\n  fix: leave it out, or --pairs FILE"
             )
         return
-    if not Path(asked["pairs"]).is_file():
+    if not Path(asked.pairs).is_file():
         raise UsageError(
-            f"--pairs {asked['pairs']} is no file\n"
+            f"--pairs {asked.pairs} is no file\n"
             "  fix: name a .csv or .parquet of path_a, path_b and same, or LFW's pairs.txt"
         )
     if not method.takes_pairs:
         raise UsageError(
-            f"--method {asked['method']} learns from no pairs\n"
+            f"--method {asked.method} learns from no pairs\n"
             "  fix: leave out --pairs, or --method drlim"
         )
     for name, why in _NOT_OF_PAIRS.items():
-        if asked[name] is not None:
+        if getattr(asked, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} does not go with --pairs: {why}\n  fix: leave one out")
-    of_labels = [f"--loss.{name}" for name in asked["loss_arguments"] or () if name != "margin"]
-    if (asked["method_arguments"] or {}).get("memory"):
+    of_labels = [f"--loss.{name}" for name in asked.loss_arguments or () if name != "margin"]
+    if (asked.method_arguments or {}).get("memory"):
         of_labels.append("--method.memory")
     if of_labels:
         raise UsageError(
@@ -101,7 +103,7 @@ _NOT_OF_PAIRS: Final[Mapping[str, str]] = {
 
 
 def choose_sampling(
-    asked: Mapping[str, Any],
+    asked: Asked,
     method: type[Method],
     facts: Facts,
     *,
@@ -111,7 +113,7 @@ def choose_sampling(
     """Return how batches are drawn.
 
     Args:
-        asked: arguments of `lookalike.train`, by name.
+        asked: of `lookalike.train`.
         method: the training scheme.
         facts: what the choices depend on.
         usual: size of a batch where classes play no part, and why.
@@ -120,19 +122,19 @@ def choose_sampling(
     Raises:
         UsageError: the data have too few classes, or the numbers do not fit each other.
     """
-    name, size = asked["sampling"] or method.sampling, asked["batch_size"]
+    name, size = asked.sampling or method.sampling, asked.batch_size
     if facts.pairs is not None:
         return _of_pairs(asked, facts.pairs, usual=usual, fill=fill)
     if name == "shuffled":
-        if asked["images_per_class"] is not None:
+        if asked.images_per_class is not None:
             raise UsageError(
                 "--images-per-class says nothing where batches are drawn from all images alike\n"
                 "  fix: leave it out, or --sampling classes"
             )
         return Sampling(name, None, fill("batch_size", size, usual))
-    fill("sampling", asked["sampling"], (name, "the method's"))
+    fill("sampling", asked.sampling, (name, "the method's"))
     each = fill(
-        "images_per_class", asked["images_per_class"], (method.images_per_class, "the method's")
+        "images_per_class", asked.images_per_class, (method.images_per_class, "the method's")
     )
     if name == "identities":
         return Sampling(name, each, fill("batch_size", size, usual))
@@ -152,7 +154,7 @@ def choose_sampling(
 
 
 def _of_pairs(
-    asked: Mapping[str, Any],
+    asked: Asked,
     pairs: Pairs,
     *,
     usual: tuple[int, str],
@@ -160,8 +162,8 @@ def _of_pairs(
 ) -> Sampling:
     alike = int(pairs.same.sum())
     reason = f"{alike:,} alike and {len(pairs) - alike:,} not, in turn: no kind drowns the other"
-    drawn = Paired(pairs, fill("pairs_balanced", asked["pairs_balanced"], (True, reason)))
-    size = fill("batch_size", asked["batch_size"], usual)
+    drawn = Paired(pairs, fill("pairs_balanced", asked.pairs_balanced, (True, reason)))
+    size = fill("batch_size", asked.batch_size, usual)
     if size % 2:
         raise UsageError(
             f"--batch-size {size} is odd, and a batch is of whole pairs\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from lookalike import registry
 from lookalike.errors import UsageError
 from lookalike.inference import load_encoder
 from lookalike.methods.base import Classifies, Method
+from lookalike.names import shown
 from lookalike.nn.teacher import Teacher
+from lookalike.runs.asked import Asked
 from lookalike.runs.building import load_method
 from lookalike.training.run_folder import Run
 
@@ -54,13 +56,11 @@ class _Answers(nn.Module):
         return logits
 
 
-def choose_teachers(
-    asked: Mapping[str, Any], method: type[Method], classes: Sequence[str]
-) -> Taught | None:
+def choose_teachers(asked: Asked, method: type[Method], classes: Sequence[str]) -> Taught | None:
     """Return the teachers that were asked for, if the method learns from any.
 
     Args:
-        asked: arguments of `lookalike.train`, by name.
+        asked: of `lookalike.train`.
         method: the training scheme.
         classes: that the labels of the source name.
 
@@ -68,25 +68,34 @@ def choose_teachers(
         UsageError: there is none where one is needed, one where none is, or it tells other classes
             apart than the labels.
     """
-    given = asked["teacher"]
+    given = asked.teacher
     named = (given,) if isinstance(given, str | Path) else tuple(given)
     if bool(named) != (method.needs_teacher is not None):
         wanted = "needs a teacher" if not named else "learns from no teacher"
         fix = "--teacher RUN" if not named else "leave out --teacher, or --method distillation"
-        raise UsageError(f"--method {asked['method']} {wanted}\n  fix: {fix}")
+        raise UsageError(f"--method {asked.method} {wanted}\n  fix: {fix}")
     if not named:
         return None
-    taught = load_teachers(named, method=method, download=asked["download"])
+    taught = load_teachers(
+        named, method=method, download=asked.download, trust_code=asked.trust_code
+    )
     if taught.classes and classes and tuple(classes) != taught.classes:
+        theirs, ours = (shown(", ".join(each[:5])) for each in (taught.classes, classes))
         raise UsageError(
-            f"--teacher {named[0]} tells {len(taught.classes)} classes apart "
-            f"({', '.join(taught.classes[:5])}, ...), and {asked['source']} names {len(classes)} "
-            f"({', '.join(classes[:5])}, ...)\n  fix: a teacher that was trained on these classes"
+            f"--teacher {named[0]} tells {len(taught.classes)} classes apart ({theirs}, ...), and "
+            f"{asked.source} names {len(classes)} ({ours}, ...)\n"
+            "  fix: a teacher that was trained on these classes"
         )
     return taught
 
 
-def load_teachers(named: Sequence[str | Path], *, method: type[Method], download: bool) -> Taught:
+def load_teachers(
+    named: Sequence[str | Path],
+    *,
+    method: type[Method],
+    download: bool,
+    trust_code: bool = False,
+) -> Taught:
     """Return the teachers of a run, frozen.
 
     Args:
@@ -95,12 +104,14 @@ def load_teachers(named: Sequence[str | Path], *, method: type[Method], download
             pictures as the student does.
         method: what they are for: says whether they tell classes or vectors.
         download: whether timm may fetch weights that are not here yet.
+        trust_code: whether a run or model folder may need the code of a file or package that it
+            names; code that is itself named here is the caller's.
 
     Raises:
-        UsageError: one is not there, tells no classes where they are wanted, or sees pictures
-            otherwise than the first.
+        UsageError: one is not there, tells no classes where they are wanted, sees pictures
+            otherwise than the first, or needs code that is not trusted.
     """
-    found = [_load(str(name), method, download=download) for name in named]
+    found = [_load(str(name), method, download=download, trust_code=trust_code) for name in named]
     first = found[0]
     for name, other in zip(named, found, strict=True):
         for what in ("size", "mean", "std", "classes"):
@@ -115,16 +126,16 @@ def load_teachers(named: Sequence[str | Path], *, method: type[Method], download
     return Taught(teachers, first.size, first.mean, first.std, first.classes, digest)
 
 
-def _load(name: str, method: type[Method], *, download: bool) -> Taught:
+def _load(name: str, method: type[Method], *, download: bool, trust_code: bool) -> Taught:
     if name.startswith("timm:"):
         return _published(name, method, download=download)
     if ":" in name and not Path(name).exists():
         network = registry.load(registry.locate("methods", name))()
         return _taught(network, 32, name, None)
     if method.needs_teacher == "vectors":
-        encoder = load_encoder(name, device="cpu")
+        encoder = load_encoder(name, device="cpu", trust_code=trust_code)
         return _taught(encoder.backbone, encoder.size, name, (encoder.mean, encoder.std))
-    taught, config = load_method(name), Run(name).config
+    taught, config = load_method(name, trust_code=trust_code), Run(name).config
     if not isinstance(taught, Classifies):
         raise UsageError(
             f"--teacher {name} is a run of {config['method']}, which tells no classes apart\n"

@@ -54,6 +54,7 @@ def create_app(
     encoder: Encoder | None = None,
     duplicates: Listed | None = None,
     names: Names | None = None,
+    token: str | None = None,
     max_bytes: int = MAX_BYTES,
     seconds: float = SECONDS,
     encodings: int = ENCODINGS,
@@ -66,6 +67,7 @@ def create_app(
         encoder: what encodes uploads; without one there are none.
         duplicates: of its images, to decide on.
         names: that requests may ask for; those of 127.0.0.1 if none are given.
+        token: that whoever asks must know, as `Guard` has it; none: all are answered.
         max_bytes: of an upload.
         seconds: that a request may take.
         encodings: uploads decoded and encoded at a time.
@@ -84,10 +86,16 @@ def create_app(
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        responses={key: {"model": Problem} for key in (400, 403, 404, 408, 413, 421, 422, 503)},
+        responses={
+            key: {"model": Problem} for key in (400, 401, 403, 404, 408, 413, 421, 422, 503)
+        },
     )
     app.add_middleware(
-        Guard, names=names or Names.of("127.0.0.1"), max_bytes=max_bytes, seconds=seconds
+        Guard,
+        names=names or Names.of("127.0.0.1"),
+        token=token,
+        max_bytes=max_bytes,
+        seconds=seconds,
     )
     app.exception_handler(HTTPException)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -129,6 +129,11 @@ const show = async (wanted) => {
   find("more").textContent = `Show more: ${count(left, "group is", "groups are")} left`;
 };
 
+// A text that no spreadsheet takes for a formula, as names.py has it.
+const FORMULA = /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
+const NUMBER = /^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$/;
+const harmless = (value) => (FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value);
+
 // A cell of a table, quoted only where it must be, as Python's csv does.
 const cell = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
 
@@ -150,7 +155,7 @@ const table = () => {
       lines.push([group.name, image.id, stays ? "yes" : "no", image.score.toFixed(6), image.width, image.height, image.bytes, why]);
     }
   }
-  return lines.map((line) => `${line.map((value) => cell(String(value))).join(",")}\r\n`).join("");
+  return lines.map((line) => `${line.map((value) => cell(harmless(String(value)))).join(",")}\r\n`).join("");
 };
 
 const save = async () => {

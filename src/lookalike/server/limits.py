@@ -1,4 +1,4 @@
-"""What every request is held to: by which name it asks, how large it is, how long it may take.
+"""What every request is held to: what it names and knows, how large it is, how long it may take.
 
 A browser runs the scripts of any page that its user opens, and these can reach 127.0.0.1. So the
 server answers only to its own names, which a page that lets its own name lead here (DNS rebinding)
@@ -8,18 +8,22 @@ cannot use, and only to pages of its own.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 import re
+import secrets
 import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES: Final = 20_000_000  # of an upload
@@ -78,17 +82,30 @@ class Names:
 class Guard:
     """Answers what may not pass, and sends `HEADERS` with everything.
 
+    Where there is a token, a request must have it: as `Authorization: Bearer TOKEN`, in its
+    address, or in the cookie that a browser is given when it comes with `?token=TOKEN`.
+
     Args:
         app: what to guard.
         names: of the server.
+        token: that whoever asks must know; none: all are answered.
         max_bytes: of a request's body.
         seconds: that a request may take.
     """
 
     def __init__(
-        self, app: ASGIApp, *, names: Names, max_bytes: int = MAX_BYTES, seconds: float = SECONDS
+        self,
+        app: ASGIApp,
+        *,
+        names: Names,
+        token: str | None = None,
+        max_bytes: int = MAX_BYTES,
+        seconds: float = SECONDS,
     ) -> None:
         self.app, self.names, self.max_bytes, self.seconds = app, names, max_bytes, seconds
+        self.token = token
+        # servers at other ports of one host share its cookies: each has a name of its own
+        self.cookie = f"lookalike-{hashlib.sha256((token or '').encode()).hexdigest()[:12]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, within its limits, or refuse it."""
@@ -115,7 +132,7 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        refusal = self._refuse(Headers(scope=scope))
+        refusal = self._refuse(Headers(scope=scope)) or self._ask_for_token(Request(scope))
         try:
             async with asyncio.timeout(self.seconds) as clock:
                 await (refusal or self.app)(scope, read, answer)
@@ -124,6 +141,32 @@ class Guard:
                 raise
             late = refuse(408, "the request came too slowly") if reading else busy()
             await late(scope, receive, answer)
+
+    def _ask_for_token(self, request: Request) -> Response | None:
+        """Return what is answered to a request that does not show the token, or first shows it."""
+        if self.token is None:
+            return None
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        shown = (bearer.strip() if scheme.lower() == "bearer" else "", self._cookie_of(request))
+        if any(self._is_token(each) for each in shown):
+            return None
+        if not self._is_token(request.query_params.get("token", "")):
+            return refuse(401, "this server answers to its token: open the address that it printed")
+        if "text/html" not in request.headers.get("accept", ""):
+            return None  # a program, which keeps no cookie
+        rest = [
+            (name, each) for name, each in request.query_params.multi_items() if name != "token"
+        ]
+        place = request.url.path + (f"?{urlencode(rest)}" if rest else "")
+        away = RedirectResponse(f"/{place.lstrip('/')}", 303)  # out of the address, and its history
+        away.set_cookie(self.cookie, self.token, httponly=True, samesite="lax")
+        return away
+
+    def _cookie_of(self, request: Request) -> str:
+        return request.cookies.get(self.cookie, "")
+
+    def _is_token(self, shown: str) -> bool:
+        return secrets.compare_digest(shown.encode(), (self.token or "").encode())
 
     def _refuse(self, headers: Headers) -> JSONResponse | None:
         """Return the refusal of a request by its headers, if there is a reason."""

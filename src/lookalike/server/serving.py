@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import secrets
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +14,6 @@ from lookalike.errors import LookalikeError, UsageError
 from lookalike.inference import Encoder
 from lookalike.neighbors.index import Index
 
-CONNECTIONS = 64  # at a time
 LAST_ANSWERS = 3  # seconds for the requests that are under way at the end
 
 
@@ -26,6 +27,9 @@ def serve_index(
     ready: Callable[[str], None],
 ) -> None:
     """Serve until Ctrl-C.
+
+    At an address that others can reach, whoever asks must know a token, which is made anew each
+    time and is part of the address that `ready` is told.
 
     Args:
         index: what to search.
@@ -43,13 +47,15 @@ def serve_index(
     """
     uvicorn = _uvicorn()
     from lookalike.server.app import create_app  # noqa: PLC0415  an optional extra
+    from lookalike.server.connections import Connection  # noqa: PLC0415
     from lookalike.server.limits import Names  # noqa: PLC0415
 
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be in [0, 65535], got {port}")
     with _listen(host, port) as listener:
         names = Names.of(host)
-        app = create_app(index, encoder=encoder, duplicates=duplicates, names=names)
+        token = None if _is_for_this_machine(listener) else secrets.token_urlsafe(24)
+        app = create_app(index, encoder=encoder, duplicates=duplicates, names=names, token=token)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -58,10 +64,11 @@ def serve_index(
             proxy_headers=False,  # nobody else says who asks
             ws="none",
             lifespan="off",
-            limit_concurrency=CONNECTIONS,
+            http=Connection,
             timeout_graceful_shutdown=LAST_ANSWERS,
         )
-        ready(_address(host, listener.getsockname()[1]))
+        asks = "" if token is None else f"/?token={token}"
+        ready(_address(host, listener.getsockname()[1]) + asks)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
 
@@ -89,6 +96,11 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen at {_address(host, port)}: {problem.strerror or problem}\n"
             "  fix: another --port (0 takes a free one), or another --host of this machine"
         ) from problem
+
+
+def _is_for_this_machine(listener: socket.socket) -> bool:
+    """Return whether nobody on another machine can reach a socket."""
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def _address(host: str, port: int) -> str:

@@ -22,7 +22,7 @@ from lookalike.training.distributed import World
 from lookalike.training.monitors import Monitors, refuse_collapse
 from lookalike.training.progress import Progress, duration
 from lookalike.training.run_folder import RunFolder, read_lines
-from lookalike.training.schedule import set_learning_rate
+from lookalike.training.schedule import own_rates, scale_rates, scheduled_rate
 from lookalike.training.signals import StopRequest
 
 
@@ -48,7 +48,8 @@ class Pace:
         epochs: times every image is seen.
         steps_an_epoch: whole batches in an epoch; what is left over waits for another order.
         batch_size: images a step, over all processes.
-        learning_rate: of the next step, from the number of steps done.
+        rate_share: of every group's peak learning rate, in the next step, in [0, 1]; from the
+            number of steps done.
         precision: of the matrix products: torch.bfloat16 or torch.float32.
         accumulate: parts that a process's share of a batch is projected in.
         compile: whether the forward and backward pass are compiled.
@@ -60,7 +61,7 @@ class Pace:
     epochs: int
     steps_an_epoch: int
     batch_size: int
-    learning_rate: Callable[[int], float]
+    rate_share: Callable[[int], float]
     precision: torch.dtype
     accumulate: int
     compile: bool
@@ -113,6 +114,7 @@ class Loop:
     ) -> None:
         self.method = method
         self.optimizer = optimizer
+        self._peaks = own_rates(optimizer)  # before a checkpoint brings its step's own
         self.batches = batches
         self.monitors = monitors
         self.pace = pace
@@ -190,7 +192,7 @@ class Loop:
         pace, began, images = self.pace, time.monotonic(), 0
         batches = self.batches.epoch(epoch, start=start, stop=pace.steps_an_epoch)
         for batch in batches:
-            set_learning_rate(self.optimizer, pace.learning_rate(self.step))
+            scale_rates(self.optimizer, self._peaks, pace.rate_share(self.step))
             step = self._gradients(batch)
             due = time.monotonic() - self._saved > pace.save_every and self.world.leads
             halt, due, broken = self.world.any(bool(stop), due, self._broken(step.loss))
@@ -309,7 +311,7 @@ class Loop:
         means = torch.stack([self._totals[name] for name in names]) / steps
         values = self.world.collect(means.cpu()).mean(0).tolist()
         self._totals = {}
-        rate = self.pace.learning_rate(self.step - 1)
+        rate = scheduled_rate(self.optimizer)
         row = dict(zip(names, values, strict=True))
         self._facts["loss"] = f"{row['loss']:.3f}"
         if self.world.leads:

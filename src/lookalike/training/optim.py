@@ -34,7 +34,7 @@ def sgd(
         decay_vectors: whether biases and the parameters of batch normalisation decay too.
     """
     _check.fraction(momentum=momentum)
-    groups = _groups(module, constant_rate, weight_decay, decay_vectors=decay_vectors)
+    groups = _groups(module, constant_rate, lr, weight_decay, decay_vectors=decay_vectors)
     return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
 
 
@@ -57,7 +57,7 @@ def lars(
         weight_decay: >= 0; pulls weights to 0, through the gradient.
         trust_coefficient: > 0; a step's length over the weights' length, at a rate of 1.
     """
-    groups = _groups(module, constant_rate, weight_decay, decay_vectors=False)
+    groups = _groups(module, constant_rate, lr, weight_decay, decay_vectors=False)
     for group in groups:
         group["adapt"] = not group["vectors"]
     return LARS(groups, lr=lr, momentum=momentum, trust_coefficient=trust_coefficient)
@@ -84,35 +84,42 @@ def adamw(
         weight_decay: >= 0; pulls weights to 0, beside the gradient.
         decay_vectors: whether biases and the parameters of batch normalisation decay too.
     """
-    groups = _groups(module, constant_rate, weight_decay, decay_vectors=decay_vectors)
+    groups = _groups(module, constant_rate, lr, weight_decay, decay_vectors=decay_vectors)
     return AdamW(groups, lr=lr, betas=betas, fused=True)
 
 
 def _groups(
     module: nn.Module,
     constant_rate: Collection[str],
+    lr: float,
     weight_decay: float,
     *,
     decay_vectors: bool,
 ) -> list[dict[str, Any]]:
     """Return the trainable parameters, grouped by what may be done to them.
 
-    Each group says its `schedule`, "cosine" or "constant"; its `weight_decay`; and whether it
-    holds `vectors`: tensors of at most one dimension, which are biases and normalisations.
+    Each group says its `schedule`, "cosine" or "constant"; its `weight_decay`; whether it holds
+    `vectors`: tensors of at most one dimension, which are biases and normalisations; and, where the
+    module's `rates` name its parameters, a learning rate `lr` of its own; such groups come last.
     """
     _check.at_least(0, weight_decay=weight_decay)
     constant = {id(p) for name in constant_rate for p in module.get_submodule(name).parameters()}
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
-    for parameter in module.parameters():
+    rates = getattr(module, "rates", {})
+    groups: dict[tuple[str, bool, float], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             schedule = "constant" if id(parameter) in constant else "cosine"
-            groups.setdefault((schedule, parameter.ndim <= 1), []).append(parameter)
+            named = [rate for part, rate in rates.items() if f"{name}.".startswith(f"{part}.")]
+            key = (schedule, parameter.ndim <= 1, float(named[0]) if named else 1.0)
+            groups.setdefault(key, []).append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: item[0][2] != 1)
     return [
         {
             "params": parameters,
             "schedule": schedule,
             "vectors": vectors,
             "weight_decay": weight_decay if decay_vectors or not vectors else 0.0,
+            **({"lr": lr * rate} if rate != 1 else {}),
         }
-        for (schedule, vectors), parameters in groups.items()
+        for (schedule, vectors, rate), parameters in ordered
     ]

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -13,6 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+
+from lookalike.names import shown
 
 PLAIN_SECONDS = 10.0  # between two plain lines: often enough to watch, too seldom to flood a log
 
@@ -47,15 +50,14 @@ class Progress:
     ) -> None:
         """Take the bar away."""
         if self._live:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
             self._live = None
 
     def say(self, line: str) -> None:
-        """Print a line, and keep it."""
-        if self._live:
-            self._live.console.print(line, markup=False)
-        elif self._printing:
-            print(line, file=sys.stderr, flush=True)
+        """Print a line, and keep it; of the names in it nothing but letters."""
+        line = shown(line)
+        self._print(line)
         self._keep(line)
 
     def show(
@@ -85,9 +87,18 @@ class Progress:
             self._live.update(row)
         if now or time.monotonic() - self._printed > PLAIN_SECONDS:
             self._printed = time.monotonic()
-            if self._printing and not self._live:
-                print(line, file=sys.stderr, flush=True)
+            if not self._live:
+                self._print(line)
             self._keep(line)
+
+    def _print(self, line: str) -> None:
+        try:
+            if self._live:
+                self._live.console.print(line, markup=False)
+            elif self._printing:
+                print(line, file=sys.stderr, flush=True)
+        except OSError:  # the terminal is gone, and the run shall be saved all the same
+            self._printing = False
 
     def _keep(self, line: str) -> None:
         if self._log:

@@ -10,10 +10,10 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 from lookalike.durable import NO_SPACE, no_space, write_atomically
 from lookalike.errors import UsageError
@@ -41,7 +41,8 @@ class Run:
         path: the folder that `lookalike train` wrote.
 
     Raises:
-        UsageError: there is no run in this folder.
+        UsageError: there is no run in this folder; and, as it is read, run.json is damaged, or
+            written by a newer lookalike.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,19 +59,30 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """Everything in run.json."""
-        record: dict[str, Any] = json.loads((self.path / "run.json").read_text())
+        record = _read_object(self.path / "run.json")
+        written = record.get("format", FORMAT)
+        if not isinstance(written, int) or written > FORMAT:
+            raise UsageError(
+                f"{self.path / 'run.json'} is of format {written!r}, and this lookalike reads up "
+                f"to {FORMAT}\n  fix: update lookalike"
+            )
         return record
 
     @property
     def config(self) -> dict[str, Any]:
         """Every setting, resolved."""
-        resolved: dict[str, Any] = self.record["resolved"]
-        return resolved
+        resolved = self.record.get("resolved")
+        if not isinstance(resolved, dict):
+            raise damaged(self.path / "run.json", "it holds no settings")
+        for name, fits in _FORMS.items():
+            if name in resolved and not fits(resolved[name]):
+                raise damaged(self.path / "run.json", f"{name} cannot be {resolved[name]!r:.80}")
+        return _Settings(resolved, path=self.path / "run.json")
 
     @property
     def status(self) -> str:
         """One of running, preempted, failed, done; a killed run still says running."""
-        return str(self.record["status"])
+        return str(self.record.get("status", "unknown"))
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -81,7 +93,69 @@ class Run:
     def evaluation(self) -> dict[str, Any] | None:
         """The scorecard of the finished run, or none."""
         path = self.path / "evaluation.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return _read_object(path) if path.is_file() else None
+
+
+class _Settings(dict[str, Any]):
+    """Settings as a run.json has them, which says so where it lacks one."""
+
+    def __init__(self, settings: Mapping[str, Any], *, path: Path) -> None:
+        super().__init__(settings)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise damaged(self.path, f"it says nothing of {name}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _are_channels(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(each, int | float) for each in value)
+    )
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+_FORMS: Final[Mapping[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(("method", "backbone", "source"), _is_text),
+    **dict.fromkeys(("method_arguments", "backbone_arguments"), _is_mapping),
+    **dict.fromkeys(("size", "seed", "images", "unreadable"), _is_count),
+    **dict.fromkeys(("mean", "std"), _are_channels),
+    "classes": _are_texts,
+}
+"""What settings must be that more than the training itself relies on."""
+
+
+def damaged(path: Path, why: str) -> UsageError:
+    """Return the refusal of a file that a run wrote and that is not as it was written."""
+    return UsageError(
+        f"{path} cannot be read: {why}\n  fix: restore the file, or train again into a new folder"
+    )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as problem:
+        raise damaged(path, str(problem)) from problem
+    if not isinstance(content, dict):
+        raise damaged(path, "it is no JSON object")
+    return content
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from torch.optim import Optimizer
@@ -74,11 +75,29 @@ def epoch_cosine(epoch: int, *, epochs: int, base: float) -> float:
     return _half_cosine(epoch, epochs, base)
 
 
-def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
-    """Give every group this rate, but those that keep a constant one (`schedule: "constant"`)."""
-    for group in optimizer.param_groups:
+def own_rates(optimizer: Optimizer) -> list[float]:
+    """Return the learning rate of every group, as a fresh optimizer has it: the peak of each."""
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def scheduled_rate(optimizer: Optimizer) -> float:
+    """Return the present learning rate of the first group that a schedule moves, else of any."""
+    groups = optimizer.param_groups
+    moved = [group for group in groups if group.get("schedule") != "constant"]
+    return float((moved or groups)[0]["lr"])
+
+
+def scale_rates(optimizer: Optimizer, peaks: Sequence[float], share: float) -> None:
+    """Give every group a share of its own peak, but those with `schedule: "constant"`.
+
+    Args:
+        optimizer: whose groups may have rates of their own, such as a head's above a backbone's.
+        peaks: of each group, as `own_rates` has them.
+        share: in [0, 1].
+    """
+    for group, peak in zip(optimizer.param_groups, peaks, strict=True):
         if group.get("schedule") != "constant":
-            group["lr"] = learning_rate
+            group["lr"] = peak * share
 
 
 def _half_cosine(done: int, total: int, base: float) -> float:

@@ -6,14 +6,16 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopRequest:
     """Whether somebody has asked this process to stop.
 
-    Inside the context a first Ctrl-C, SIGTERM or SIGUSR1 is only remembered; a second one acts as
-    it always did. Outside the main thread signals are left alone.
+    Inside the context a first Ctrl-C, SIGTERM, SIGUSR1 or SIGHUP is only remembered; a second one
+    acts as it always did, but for SIGHUP: a terminal that closes sends it to every process, and
+    these to each other. Where SIGHUP is ignored, as under nohup, it stays so. Outside the main
+    thread signals are left alone.
     """
 
     def __init__(self) -> None:
@@ -27,7 +29,9 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         """Start to listen."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._remember) for each in STOPPING}
+            ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            listened_to = [each for each in STOPPING if each != signal.SIGHUP or not ignored]
+            self._before = {each: signal.signal(each, self._remember) for each in listened_to}
         return self
 
     def __exit__(
@@ -40,10 +44,9 @@ class StopRequest:
         self._give_back()
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.name = signal.Signals(number).name
-        self._give_back()
+        self.name = self.name or signal.Signals(number).name
+        self._give_back(keep=signal.SIGHUP)
 
-    def _give_back(self) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)  # type: ignore[arg-type]  # what signal.signal returned
-        self._before = {}
+    def _give_back(self, *, keep: signal.Signals | None = None) -> None:
+        for each in [each for each in self._before if each != keep]:
+            signal.signal(each, self._before.pop(each))  # type: ignore[arg-type]  # its own

@@ -1,0 +1,1 @@
+"""Encoders that are solved for: one closed form a file."""
