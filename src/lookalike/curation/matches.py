@@ -423,7 +423,7 @@ def _score_decoys(
     The left half of one image beside the right half of another is a decoy. A picture agrees with it
     as well as with its halves in the mean; but what is a copy of the one image is none of the
     other, and agrees by chance with the worse half alone. Two images that are copies of each other,
-    or of a third, make none.
+    or of one image of another set, make none.
 
     Args:
         search: how all images were looked for.
@@ -440,8 +440,12 @@ def _score_decoys(
         copies.setdefault(one, {one} if alone else set()).add(other)
         if alone:
             copies.setdefault(other, {other}).add(one)
+    # of one set, that two are not copies of each other is known; that both resemble a third is
+    # what they have in common, and what decoys are to tell
     apart = [
-        a != b and copies.get(a, set()).isdisjoint(copies.get(b, set()))
+        b not in copies.get(a, {a})
+        if alone
+        else a != b and copies.get(a, set()).isdisjoint(copies.get(b, set()))
         for a, b in zip(left.tolist(), right.tolist(), strict=True)
     ]
     left, right = left[apart], right[apart]

@@ -116,6 +116,8 @@ class Threshold:
             )
         if self.precision is None:
             return f"{found}; no pair of images counts"
+        if not self.searched:
+            return f"{found}; no decoy could be made to tell how many of the pairs are right"
         if self.pairs == 1:
             return f"{found}; one pair counts, and is estimated to be right"
         return f"{found}; an estimated {self.precision:.1%} of the {self.pairs:,} pairs are right"
