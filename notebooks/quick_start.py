@@ -123,9 +123,9 @@ for path in (again, smaller):
 # %% [markdown]
 # ## Was it worth it?
 #
-# The encoder stands beside some that cost nothing, among them raw pixels and the same network before
-# training. For each drawing the nearest other is looked up, and is right if it shows the same
-# letter. The folders' names say so; only this judgement looks at them.
+# The encoder stands beside some that cost nothing, among them raw pixels and the same network
+# before training. For each drawing the nearest other is looked up, and is right if it shows the
+# same letter. The folders' names say so; only this judgement looks at them.
 
 # %%
 card = lookalike.evaluate(encoder, "letters/test")

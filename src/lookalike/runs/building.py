@@ -44,7 +44,7 @@ def build_method(
     make = registry.load(registry.locate("methods", config["method"]))
     if issubclass(make, Solved):
         raise UsageError(
-            f"{config['method']} is solved for: its run holds an encoder, and no network in training"
+            f"{config['method']} is solved for: its run holds an encoder, no network in training"
         )
     try:
         taught = (backbone, teachers) if make.needs_teacher else (backbone,)
