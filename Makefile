@@ -7,7 +7,7 @@ RUN ?= runs/demo
 
 # The main job: learn from the photos of some people's hands, be judged on those of other people. Judging is the
 # second command, so training leaves it out.
-DEMO = hands --out $(RUN) --seed 0 --no-evaluate
+DEMO = hands --method simclr --out $(RUN) --seed 0 --no-evaluate
 
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
