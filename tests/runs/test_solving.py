@@ -219,3 +219,22 @@ def test_images_smaller_than_a_patch_and_grey_ones_are_sound(tmp_path):
 def test_an_export_to_onnx_gives_the_same_vectors(run, tmp_path):
     written = lookalike.export(run.path, tmp_path / "encoder.onnx", to="onnx")
     assert written.agreement.cosine > 0.99999
+
+
+def test_gradients_go_on_from_it(run, photos, tmp_path):
+    lookalike.load(run.path).embed(
+        open_source(photos).select(np.arange(4))
+    )  # leaves nothing behind
+    learnt = train(
+        photos,
+        out=tmp_path / "run",
+        method="simclr",
+        from_=run.path,
+        batch_size=8,
+        epochs=1,
+        quiet=True,
+        evaluate=False,
+    )
+    assert not all(
+        torch.equal(tensor, weights(run)[name]) for name, tensor in weights(learnt).items()
+    )

@@ -5,8 +5,6 @@ Section 3, with the two-sided rectifier of Coates & Ng 2011, ICML, section 3.1.
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -154,7 +152,6 @@ class Scale(nn.Module):
         return (variance + EPS).rsqrt().flatten(1)[:, :, None]
 
 
-@cache
 def _cells(rows: int, columns: int, cells: int) -> Tensor:
     """Return (cells * cells, rows * columns): what averages places over the cells of a grid."""
     down, across = (_shares(side, cells) for side in (rows, columns))
