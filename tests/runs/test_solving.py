@@ -52,6 +52,8 @@ def test_with_a_gpu_or_settings_of_gradients_the_default_is_the_papers(monkeypat
     assert job.asked_for("photos").method == "simclr"
     monkeypatch.setattr(job, "_has_gpu", lambda: False)
     assert job.asked_for("photos", epochs=3).method == "simclr"
+    assert job.asked_for("photos", method_arguments={"temperature": 0.2}).method == "simclr"
+    assert job.asked_for("photos", method_arguments={"filters": 9}).method == "view_discriminants"
     assert job.asked_for("photos").method == "view_discriminants"
 
 

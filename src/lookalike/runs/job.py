@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 
@@ -180,6 +180,10 @@ def train(
     return Run(folder.path)
 
 
+SOLVED: Final = "view_discriminants"
+"""What is solved for where nobody names a method."""
+
+
 def choose_method(given: Mapping[str, Any]) -> Choice:
     """Return the method of a training that names none, and why.
 
@@ -189,11 +193,13 @@ def choose_method(given: Mapping[str, Any]) -> Choice:
     said = asks_for_descent(given)
     if said:
         return Choice("method", "simclr", f"{said} is for a method that descends a gradient")
-    if given["method_arguments"]:
-        return Choice("method", "simclr", "the one whose arguments go without its name")
+    solved = [registry.locate("solved", name) for name in (SOLVED, "patch_dictionary")]
+    taken = {option.name for location in solved for option in registry.options(location)}
+    if set(given["method_arguments"] or {}) - taken:
+        return Choice("method", "simclr", "its arguments go without its name")
     if given["device"].startswith("cuda") or (given["device"] == "auto" and _has_gpu()):
         return Choice("method", "simclr", "there is a GPU")
-    return Choice("method", "view_discriminants", "no GPU: solved for in seconds; see --method")
+    return Choice("method", SOLVED, "no GPU: solved for in seconds; see --method")
 
 
 def _has_gpu() -> bool:
