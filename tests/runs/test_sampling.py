@@ -178,7 +178,7 @@ def test_what_says_nothing_of_pairs_is_refused_beside_them(tmp_path, given, said
 
 
 def test_pairs_need_a_file_and_a_method_that_takes_them(tmp_path):
-    asked = asked_for(pairs=tmp_path / "pairs.csv")
+    asked = asked_for(pairs=tmp_path / "pairs.csv", method="simclr")
     with pytest.raises(UsageError, match=r"pairs.csv is no file\n  fix: name a .csv"):
         refuse_beside_pairs(asked, Springs)
     (tmp_path / "pairs.csv").touch()

@@ -79,6 +79,7 @@ def test_only_exemplar_tints_and_only_classification_shifts_as_well(plan):
 def test_every_plan_goes_by_its_name():
     assert {plan.name for plan in PLANS.values()} == {
         "identity",
+        "solved",
         "cpc",
         "cpc_small",
         "exemplar",
@@ -90,9 +91,9 @@ def test_every_plan_goes_by_its_name():
     assert all(name == plan.name for name, plan in PLANS.items())
 
 
-def test_only_simclr_leaves_pixels_unnormalised():
+def test_only_simclr_and_solved_encoders_leave_pixels_unnormalised():
     plain = {name for name, plan in PLANS.items() if not plan.normalise}
-    assert plain == {"identity", "simclr", "simclr_small"}
+    assert plain == {"identity", "solved", "simclr", "simclr_small"}
 
 
 def test_small_simclr_is_half_as_strong_in_colour():

@@ -1,4 +1,4 @@
-"""Score an encoder on images, beside what needs no training: pixels, edges, the bare network."""
+"""Score an encoder on images, beside pixels, gradients and the untrained network."""
 
 from __future__ import annotations
 

@@ -15,6 +15,9 @@ from lookalike.options import REQUIRED, Option
 
 _METAVARS: Final = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 
+_WIDEST = 50
+"""Letters of choices that stand beside an option; longer ones are told in its help."""
+
 
 def overview(groups: Mapping[str, Sequence[str]]) -> str:
     """Return the help of `lookalike` itself: every command on one line, under its heading."""
@@ -72,7 +75,8 @@ def _operand(option: Option) -> str:
 
 def _metavar(option: Option) -> str:
     if option.choices:
-        return "|".join(option.choices)
+        every = "|".join(option.choices)
+        return every if len(every) <= _WIDEST else "|".join([*option.choices[:3], "..."])
     if option.kind is bool and option.many is None:
         return ""
     one = "|".join([_METAVARS.get(option.kind, "VALUE"), *option.words])
@@ -82,6 +86,8 @@ def _metavar(option: Option) -> str:
 def _explanation(option: Option, *, default: bool = True, grouped: bool = False) -> str:
     """Return an option's help with its default, where that says something."""
     text = option.help.removesuffix(".")
+    if option.choices and len("|".join(option.choices)) > _WIDEST:
+        text = f"{text}: {', '.join(option.choices)}"
     if option.default is REQUIRED:
         return f"{text} (as the data has it)" if grouped else f"{text} (required)"
     if not default or option.default is None or isinstance(option.default, bool):

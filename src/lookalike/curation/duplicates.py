@@ -226,7 +226,8 @@ def find_duplicates(
             which no encoder is needed.
         precision: share of the found pairs that shall be right, in (0, 1).
         neighbours: candidates of an image by its tiny picture, and by the encoder.
-        without: kinds of copies not to look for.
+        without: kinds of copies not to look for. A photo is a crop of its framed copy: to leave out
+            framed ones, leave out cropped ones too.
         seed: of every draw.
         max_unreadable: share of images that may be unreadable; they are left out and counted.
         progress: told after each image that is read.

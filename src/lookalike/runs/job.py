@@ -199,6 +199,8 @@ def choose_method(given: Mapping[str, Any]) -> Choice:
         return Choice("method", "simclr", "its arguments go without its name")
     if given["device"].startswith("cuda") or (given["device"] == "auto" and _has_gpu()):
         return Choice("method", "simclr", "there is a GPU")
+    if given["pairs"] is not None:
+        return Choice("method", "pair_discriminants", "no GPU, and pairs that say what is alike")
     return Choice("method", SOLVED, "no GPU: solved for in seconds; see --method")
 
 

@@ -26,7 +26,7 @@ from lookalike.training.run_folder import Choice, RunFolder
 from lookalike.training.signals import StopRequest
 from lookalike.views.plans import PLANS, Plan
 
-LARGEST_SIDE: Final = 64
+LARGEST_SIDE: Final = 48
 """Pixels a side of the pictures that are chosen for large images: a dictionary sees texture."""
 
 DESCENDS: Final = (
