@@ -60,7 +60,11 @@ LETTERS = {
     "method_arguments": {"cells": 3, "filters": 64, "power": 0.0, "dim": 64},
     "size": 32,
 }
-QUICK = {"method_arguments": {"patches": (6,), "filters": 96, "view_images": 3000, "dim": 128}}
+QUICK = {
+    "method_arguments": {
+        **{"patches": (6,), "filters": 64, "patch_count": 50_000, "view_images": 2000}
+    }
+}
 ROWS = {
     "cifar10 10,000, quick": Row(
         "cifar10/train.npz", "cifar10/test.npz", limit=(10_000, 2_000), settings=QUICK
@@ -103,7 +107,9 @@ def measure(row: Row, folder: Path, seed: int) -> tuple[float, dict[str, float],
         )
         seconds = time.process_time() - began
         encoder = load_encoder(run.path, device="cpu")
-        asked = some(open_source(folder / row.ask), row.limit[1])
+        asked: ImageSet | Path = folder / row.ask  # a split of its own: each image asks the others
+        if row.limit[1] is not None:
+            asked = some(open_source(asked), row.limit[1])
         bank = None
         if row.asked_by == "knn_top1":
             bank = images_trained_on(run.config)
