@@ -103,8 +103,8 @@ print(Path("duplicates.csv").read_text())
 # %%
 before = {path.name: path.read_bytes() for path in photos.iterdir()}
 spare, undo = Path("spare"), Path("undo.csv")
-moves = plan_moves(Path("duplicates.csv"), photos, spare, undo)
-moved = apply_moves(moves, undo)
+plan = plan_moves(Path("duplicates.csv"), photos, spare, undo)
+moved = apply_moves(plan.moves, undo)
 print(f"{moved} moved, {len(list(photos.iterdir()))} left")
 
 assert moved == len(planted) == len(list(spare.iterdir()))
